@@ -1,0 +1,188 @@
+/* The variants of a run, and the sizes or the list that they are measured on. */
+#include "session.h"
+
+#include <stdlib.h>
+
+#include "lists.h"
+#include "measure.h"
+
+/* ---- variants ------------------------------------------------------------------------------ */
+
+static struct variant *add(struct session *s, const char *impl, const char *path,
+                           const struct buffers *buffers, const struct pieces *pieces)
+{
+    struct variant *v = &s->variants[s->number++];
+    *v = (struct variant){.impl = impl, .path = path, .pieces = pieces};
+    v->memory = buffers->memory == MEMORY_ARENA ? "arena" : "private";
+    v->in = buffers->in;
+    v->out = buffers->out;
+    if (!(v->handles = calloc(pieces->number, sizeof *v->handles)))
+        die("out of memory");
+    return v;
+}
+
+static void add_ronde(struct session *s, const struct buffers *buffers)
+{
+    int steps = s->options.collective == STEPS;
+    if (s->options.paths & PATH_NAMED)
+        add(s, "ronde", "named", buffers, &s->pieces)->run = named_run;
+    if (s->options.paths & PATH_DIRECT)
+        add(s, "ronde", steps ? "flat" : "direct", buffers, steps ? &s->flat : &s->pieces)->run =
+            direct_run;
+}
+
+/* MPI_Bcast has one buffer: the root sends its input as it is. */
+static void add_mpi(struct session *s, const char *path, const struct pieces *pieces)
+{
+    struct variant *v = add(s, "mpi", path, &s->private, pieces);
+    v->run = mpi_run;
+    if (s->options.collective == BROADCAST && s->work.rank == s->work.root)
+        v->out = v->in;
+}
+
+static void make_variants(struct session *s)
+{
+    const struct options *o = &s->options;
+    if (o->impls & IMPL_RONDE && o->memories & MEMORY_ARENA)
+        add_ronde(s, &s->arena);
+    if (o->impls & IMPL_RONDE && o->memories & MEMORY_PRIVATE)
+        add_ronde(s, &s->private);
+    if (!(o->impls & IMPL_MPI))
+        return;
+    add_mpi(s, o->collective == STEPS ? "each" : "direct", &s->pieces);
+    if (o->collective == STEPS)
+        add_mpi(s, "flat", &s->flat);
+}
+
+/* In turns and out. Steps are compared with one call per tensor, which is what a program without
+ * fusion does. */
+static void measure_and_report(struct session *s)
+{
+    double mpi_us = 0;
+    measure(&s->options, &s->work, s->variants, s->number);
+    if (s->work.rank)
+        return;
+    for (size_t i = s->number; i-- > 0;)
+        if (s->variants[i].run == mpi_run)
+            mpi_us = s->variants[i].p50_us;
+    for (size_t i = 0; i < s->number; i++)
+        report_row(&s->report, &s->work, &s->variants[i], mpi_us);
+}
+
+static void free_variants(struct session *s)
+{
+    while (s->number)
+        free(s->variants[--s->number].handles);
+}
+
+/* ---- sizes --------------------------------------------------------------------------------- */
+
+static void make_buffers(struct session *s, size_t in_bytes, size_t out_bytes)
+{
+    const struct options *o = &s->options;
+    if (o->impls & IMPL_RONDE && o->memories & MEMORY_ARENA)
+        buffers_make(&s->arena, s->work.context, MEMORY_ARENA, in_bytes, out_bytes, o->in_place);
+    if (o->impls & IMPL_MPI || o->memories & MEMORY_PRIVATE)
+        buffers_make(&s->private, s->work.context, MEMORY_PRIVATE, in_bytes, out_bytes,
+                     o->in_place);
+}
+
+/* How many times a rank's contribution its result is. */
+static size_t spread(const struct work *w)
+{
+    return w->collective == ALLGATHER ? (size_t)w->ranks : 1;
+}
+
+/* Elements that a rank gives to a result of `bytes`: one at least. */
+static size_t rank_share(const struct work *w, size_t bytes)
+{
+    size_t count = bytes / (w->element_bytes * spread(w));
+    return count ? count : 1;
+}
+
+static void measure_size(struct session *s, size_t count)
+{
+    struct work *w = &s->work;
+    char name[64];
+    size_t in_bytes = count * w->element_bytes;
+    w->count = count;
+    w->bytes = in_bytes * spread(w);
+    snprintf(name, sizeof name, "perf.%zu", w->bytes);
+    list_single(name, count, in_bytes, &s->pieces);
+    if (w->collective == ALLGATHER) {
+        buffers_place_input(&s->arena, in_bytes * (size_t)w->rank);
+        buffers_place_input(&s->private, in_bytes * (size_t)w->rank);
+    }
+    make_variants(s);
+    measure_and_report(s);
+    free_variants(s);
+    list_free(&s->pieces);
+}
+
+static size_t next_size(const struct options *o, size_t bytes)
+{
+    if (o->step_bytes)
+        return bytes > SIZE_MAX - o->step_bytes ? SIZE_MAX : bytes + o->step_bytes;
+    return bytes > SIZE_MAX / o->factor ? SIZE_MAX : bytes * o->factor;
+}
+
+static int mpi_can(const struct session *s, size_t most)
+{
+    char text[160];
+    const char *why = s->options.impls & IMPL_MPI ? mpi_refuses(&s->work, most) : NULL;
+    snprintf(text, sizeof text, "MPI %s", why ? why : "");
+    return why ? refuse(&s->work, text) : 0;
+}
+
+static int run_sizes(struct session *s)
+{
+    const struct options *o = &s->options;
+    struct work *w = &s->work;
+    size_t most = rank_share(w, o->end_bytes), last = 0;
+    if (mpi_can(s, most))
+        return 2;
+    make_buffers(s, most * w->element_bytes, most * w->element_bytes * spread(w));
+    if (w->rank == 0)
+        report_head(0);
+    for (size_t bytes = o->begin_bytes; bytes <= o->end_bytes; bytes = next_size(o, bytes)) {
+        size_t count = rank_share(w, bytes);
+        if (count != last)
+            measure_size(s, count);
+        last = count;
+    }
+    return 0;
+}
+
+static int run_steps(struct session *s)
+{
+    struct work *w = &s->work;
+    char text[512];
+    if (list_make(s->options.list, w->element_bytes, &s->pieces, text, sizeof text))
+        return refuse(w, text);
+    if (mpi_can(s, s->pieces.count))
+        return 2;
+    list_flat(&s->pieces, &s->flat);
+    w->list = s->options.list;
+    w->count = s->pieces.count;
+    w->bytes = s->pieces.count * w->element_bytes;
+    make_buffers(s, s->pieces.span_bytes, s->pieces.span_bytes);
+    if (w->rank == 0)
+        report_head(1);
+    make_variants(s);
+    measure_and_report(s);
+    free_variants(s);
+    return 0;
+}
+
+int session_run(struct session *s)
+{
+    return s->options.collective == STEPS ? run_steps(s) : run_sizes(s);
+}
+
+void session_free(struct session *s)
+{
+    buffers_free(&s->arena, s->work.context);
+    buffers_free(&s->private, s->work.context);
+    list_free(&s->pieces);
+    list_free(&s->flat);
+}

@@ -1,0 +1,242 @@
+/* Ronde: named asynchronous collectives over MPI.
+ *
+ * Conventions
+ *   Every function that can fail returns an int32_t status: 0 is success, a negative value is an
+ *   error (enum ronde_status), a positive value is a state. The text of the calling thread's last
+ *   error is ronde_last_error(). Out-parameters are written on success only.
+ *   Counts are elements, never bytes, unless the name says _bytes.
+ *   "Collective" means that every rank of the context must make the call; "local" that it need not.
+ *   All functions may be called from any thread unless their comment says otherwise.
+ */
+#ifndef RONDE_H
+#define RONDE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RONDE_VERSION_MAJOR 0
+#define RONDE_VERSION_MINOR 1
+#define RONDE_VERSION_PATCH 0
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One membership in one job: ranks, their network, the node's shared segment, the coordinator.
+ * Several may be open at once in one process. */
+typedef struct ronde_context ronde_context;
+
+enum ronde_status {
+    RONDE_OK = 0,
+    RONDE_PENDING = 1,          /* the operation is not finished yet */
+    RONDE_ERR_ARGUMENT = -1,    /* null pointer, bad dtype, op, root, shape, option or setting */
+    RONDE_ERR_OVERFLOW = -2,    /* count x element size exceeds size_t */
+    RONDE_ERR_MEMORY = -3,      /* out of memory, or out of room in shared memory */
+    RONDE_ERR_CLOSED = -4,      /* the context is not open, or is closing */
+    RONDE_ERR_HANDLE = -5,      /* stale or unknown handle, or one that another thread waits on */
+    RONDE_ERR_DUPLICATE = -6,   /* a named operation with this name is already outstanding here */
+    RONDE_ERR_MISMATCH = -7,    /* ranks disagree about dtype, shape, op, root or scale */
+    RONDE_ERR_TRUNCATED = -8,   /* the caller's output is too small for the gathered rows */
+    RONDE_ERR_THREADS = -9,     /* the MPI thread level is too low for this use */
+    RONDE_ERR_MPI = -10,        /* MPI returned an error */
+    RONDE_ERR_SYSTEM = -11,     /* the operating system refused something */
+    RONDE_ERR_PEER = -12,       /* a rank was lost */
+    RONDE_ERR_STALLED = -13,    /* some ranks did not submit the tensor in time */
+    RONDE_ERR_PROCESS_SET = -14 /* unknown process set, or the caller is not a member */
+};
+
+enum ronde_dtype {
+    RONDE_BOOL = 0, /* one byte, 0 or 1: sum is or, product and average are and */
+    RONDE_UINT8 = 1,
+    RONDE_INT8 = 2,
+    RONDE_UINT16 = 3,
+    RONDE_INT16 = 4,
+    RONDE_UINT32 = 5,
+    RONDE_INT32 = 6,
+    RONDE_UINT64 = 7,
+    RONDE_INT64 = 8,
+    RONDE_FLOAT16 = 9, /* IEEE binary16 */
+    RONDE_BFLOAT16 = 10,
+    RONDE_FLOAT32 = 11,
+    RONDE_FLOAT64 = 12
+};
+
+/* Integers wrap. Integer average truncates towards zero. Min and max propagate NaN. float16 and
+ * bfloat16 are accumulated in float32 and rounded once where the data meet on a node. */
+enum ronde_op {
+    RONDE_SUM = 0,
+    RONDE_AVERAGE = 1, /* the sum divided by the number of contributing ranks */
+    RONDE_MIN = 2,
+    RONDE_MAX = 3,
+    RONDE_PRODUCT = 4
+};
+
+/* ---- opening and closing ------------------------------------------------------------------ */
+
+/* How to open a context. Fill with ronde_options_init, then change what differs. */
+typedef struct ronde_options {
+    uint32_t size;        /* sizeof(struct ronde_options) as the caller was compiled */
+    int32_t communicator; /* Fortran handle of the caller's communicator; see has_communicator */
+    int32_t has_communicator; /* 0: use all ranks of the job, initialising MPI if nobody has yet */
+    const char *settings; /* NULL, or "fusion_threshold=8M;log=info": overrides the environment */
+} ronde_options;
+
+/* Local. Writes the defaults for a structure of the given size (pass sizeof(ronde_options)). */
+void ronde_options_init(ronde_options *options, size_t size);
+
+/* Collective, blocking. Opens a context over all ranks of the job, or over the communicator in
+ * `options` (NULL: defaults), which is duplicated and never freed by Ronde. MPI is initialised only
+ * if it was not, and then finalised by the last ronde_close of the process. Call from the thread
+ * that initialised MPI. On an error *context is left alone. */
+int32_t ronde_open(const ronde_options *options, ronde_context **context);
+
+/* Collective, blocking. Waits for this rank's outstanding operations (their handles become stale),
+ * releases everything, and sets *context to NULL. No other thread may be using the context. */
+int32_t ronde_close(ronde_context **context);
+
+/* Local. Rank and number of ranks; within the node; and among the nodes (cross_rank is the index of
+ * this rank's node, cross_size the number of nodes). -1 where context is NULL. */
+int32_t ronde_rank(const ronde_context *context);
+int32_t ronde_size(const ronde_context *context);
+int32_t ronde_local_rank(const ronde_context *context);
+int32_t ronde_local_size(const ronde_context *context);
+int32_t ronde_cross_rank(const ronde_context *context);
+int32_t ronde_cross_size(const ronde_context *context);
+/* 1 where every node has the same number of ranks, else 0; -1 where context is NULL. */
+int32_t ronde_is_homogeneous(const ronde_context *context);
+
+/* ---- memory in the node's shared segment --------------------------------------------------- */
+
+/* Local. Memory that every rank of the node can reach: operations on it are zero-copy inside the
+ * node. 64-byte aligned, contents undefined. Usable like malloc'd memory by this process; freed by
+ * ronde_free or by ronde_close. RONDE_ERR_MEMORY where shared memory is full. */
+int32_t ronde_malloc(ronde_context *context, size_t bytes, void **memory);
+/* Local. Releases what ronde_malloc or ronde_take returned. NULL is fine. No outstanding operation
+ * may use it. */
+int32_t ronde_free(ronde_context *context, void *memory);
+
+/* ---- named operations ---------------------------------------------------------------------- */
+
+/* What a call may say beyond its arguments; NULL means the defaults. */
+typedef struct ronde_call {
+    uint32_t size;         /* sizeof(struct ronde_call) as the caller was compiled */
+    int32_t process_set;   /* 0: all ranks */
+    double prescale;       /* each contribution is multiplied by this before the reduction */
+    double postscale;      /* the result is multiplied by this */
+    const size_t *shape;   /* NULL: one dimension, `count`. Must multiply to count. Checked across
+                              ranks, not otherwise used. Read before the call returns. */
+    int32_t dimensions;    /* number of entries in shape, at most 16 */
+} ronde_call;
+
+/* Local. Writes the defaults for a structure of the given size (pass sizeof(ronde_call)). */
+void ronde_call_init(ronde_call *call, size_t size);
+
+/* Asynchronous operations. Ranks may submit in any order, from any thread; operations match by kind
+ * and name within the process set. name NULL: matched by a counter per kind. The memory belongs to
+ * the library until the handle is done. A submission never completes the operation itself.
+ * Two outstanding operations of one kind and name are an error on this rank alone. Disagreement
+ * between ranks is RONDE_ERR_MISMATCH from ronde_wait on every rank; the context stays usable.
+ * Results are bitwise equal on all ranks and from run to run, whatever was fused with what.
+ * `in` equal to `out` works in place; otherwise they may not overlap. Either may be NULL only where
+ * it holds no element. */
+
+/* Every rank's `count` elements, combined by op, to every rank. */
+int32_t ronde_allreduce_async(ronde_context *context, const char *name, const void *in, void *out,
+                              size_t count, int32_t dtype, int32_t op, const ronde_call *call,
+                              uint64_t *handle);
+
+/* The root's `count` elements, copied from its `in` to every rank's `out` (the root's own included;
+ * on other ranks `in` is not read and may be NULL). root: a global rank. */
+int32_t ronde_broadcast_async(ronde_context *context, const char *name, const void *in, void *out,
+                              size_t count, int32_t dtype, int32_t root, const ronde_call *call,
+                              uint64_t *handle);
+
+/* Rows of all ranks one after the other in rank order. A row is row_count elements, equal on all
+ * ranks; `rows` may differ by rank. `out` has room for out_rows rows; rows_by_rank (NULL, or an
+ * array of ronde_size entries) receives each rank's rows. With out NULL and out_rows 0 the library allocates
+ * the result: ronde_take fetches it. Where out is too small the others get their result and
+ * this rank RONDE_ERR_TRUNCATED. In place: `in` is the address of this rank's rows in `out`.
+ * call->shape, where given, describes `in`: first entry `rows`, the others multiply to row_count. */
+int32_t ronde_allgather_async(ronde_context *context, const char *name, const void *in, size_t rows,
+                              size_t row_count, int32_t dtype, void *out, size_t out_rows,
+                              size_t *rows_by_rank, const ronde_call *call, uint64_t *handle);
+
+/* Local, does not block. RONDE_OK: done; RONDE_PENDING; or the operation's error. The handle stays valid. */
+int32_t ronde_poll(ronde_context *context, uint64_t handle);
+/* Blocks until the operation is done, frees the handle, returns the operation's status. A second
+ * wait is RONDE_ERR_HANDLE. */
+int32_t ronde_wait(ronde_context *context, uint64_t handle);
+/* The same, for at most `seconds`; then RONDE_PENDING, and the handle stays valid. */
+int32_t ronde_wait_for(ronde_context *context, uint64_t handle, double seconds);
+/* Local. Hands over the result that the library allocated for a finished allgather whose `out` was NULL:
+ * its address and rows. Call before ronde_wait; release with ronde_free. */
+int32_t ronde_take(ronde_context *context, uint64_t handle, void **memory, size_t *rows);
+
+/* Blocking forms: submit and wait. */
+int32_t ronde_allreduce(ronde_context *context, const char *name, const void *in, void *out,
+                        size_t count, int32_t dtype, int32_t op, const ronde_call *call);
+int32_t ronde_broadcast(ronde_context *context, const char *name, const void *in, void *out,
+                        size_t count, int32_t dtype, int32_t root, const ronde_call *call);
+int32_t ronde_allgather(ronde_context *context, const char *name, const void *in, size_t rows,
+                        size_t row_count, int32_t dtype, void *out, size_t out_rows,
+                        size_t *rows_by_rank, const ronde_call *call);
+
+/* ---- direct operations --------------------------------------------------------------------- */
+
+/* Blocking, collective over all ranks of the context, without negotiation: every rank makes the
+ * same direct calls with the same arguments in the same order, one at a time, as MPI and NCCL ask.
+ * A disagreement is undefined. They may run beside named operations; same memory rules, same bits.
+ * call->shape is not looked at. */
+int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out, size_t count,
+                               int32_t dtype, int32_t op, const ronde_call *call);
+int32_t ronde_direct_broadcast(ronde_context *context, const void *in, void *out, size_t count,
+                               int32_t dtype, int32_t root, const ronde_call *call);
+/* rows_by_rank: every rank's rows, the same array on all ranks; NULL where all have `rows`. */
+int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t rows,
+                               size_t row_count, int32_t dtype, void *out,
+                               const size_t *rows_by_rank, const ronde_call *call);
+
+/* ---- telling what happened ----------------------------------------------------------------- */
+
+/* The text of this thread's last failed call: one line, naming the tensor, the ranks, both values
+ * and what to do. "" where none failed. Valid until this thread's next failing call. */
+const char *ronde_last_error(void);
+/* A fixed short name of a status, such as "mismatch". */
+const char *ronde_status_name(int32_t status);
+/* "float32", or NULL for no dtype. */
+const char *ronde_dtype_name(int32_t dtype);
+/* Bytes of one element; 0 for no dtype. */
+size_t ronde_dtype_bytes(int32_t dtype);
+/* "sum", or NULL for no op. */
+const char *ronde_op_name(int32_t op);
+/* "0.1.0". */
+const char *ronde_version(void);
+
+/* What a context has done since it was opened. */
+typedef struct ronde_counters {
+    uint32_t size;              /* sizeof(struct ronde_counters) as the caller was compiled */
+    uint32_t reserved;          /* 0 */
+    uint64_t operations;        /* named operations completed on this rank */
+    uint64_t bins;              /* times that a group of fused tensors was run */
+    uint64_t announcements;     /* requests told to the node's leader, through shared memory */
+    uint64_t cached;            /* of these, told by number instead of by name */
+    uint64_t messages_sent;     /* over the network */
+    uint64_t bytes_sent;        /* over the network */
+    uint64_t thread_wakeups;    /* times that the coordinator thread woke */
+    uint64_t thread_cpu_us;     /* CPU time of the coordinator thread */
+    uint64_t direct_operations; /* direct operations completed on this rank */
+} ronde_counters;
+
+/* Local. Fills the first `size` bytes of *counters (pass sizeof(ronde_counters)). */
+int32_t ronde_counters_read(ronde_context *context, ronde_counters *counters, size_t size);
+
+/* Local. The settings, what they mean and where each value came from, the topology and the CPU, as
+ * text of at most `bytes` bytes with its terminating zero; *needed receives the full length plus
+ * one. context NULL: what a context opened now would see. */
+int32_t ronde_describe(ronde_context *context, char *text, size_t bytes, size_t *needed);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

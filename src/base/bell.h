@@ -1,0 +1,43 @@
+/* The one wait primitive: a bell that sleeps on a futex, and a loop that spins a little first.
+ *
+ * Whoever waits is a state machine with a step. Whoever changes what a step looks at publishes the
+ * change with a release store and then rings the bell of each rank that may care. Ringing costs a
+ * fence and a load while nobody sleeps. Bells live in shared memory (between ranks) or anywhere
+ * (between threads). No wake-up is lost: a sleeper marks itself asleep before its last step, a
+ * ringer publishes before it looks for the mark. */
+#ifndef RONDE_BASE_BELL_H
+#define RONDE_BASE_BELL_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct bell {
+    _Atomic uint32_t rings;  /* the futex word */
+    _Atomic uint32_t asleep; /* how many sleep, or are about to */
+};
+
+/* Wakes every sleeper of this bell. Any thread of any process that maps it. */
+void ronde__bell_ring(struct bell *bell);
+
+/* ronde__bell_ring for bells[0..n), except number `me`, with one fence for all. */
+void ronde__bell_ring_others(struct bell *bells, int n, int me);
+
+/* What a step reports. Negative: an error status. */
+enum { RONDE__IDLE = 0, RONDE__MOVED = 1, RONDE__DONE = 2 };
+typedef int32_t ronde__step_function(void *state);
+
+struct patience {
+    int64_t spin_ns;     /* how long to step without progress before sleeping */
+    int64_t nap_ns;      /* longest sleep, for what rings no bell (MPI); 0: until rung */
+    int64_t deadline_ns; /* ronde__now_ns at which to give up; 0: never */
+};
+
+/* Calls step until it returns DONE or an error, and returns that; RONDE_PENDING at the deadline.
+ * Spins and sleeps on the bell in between. The step may change *patience. */
+int32_t ronde__wait_for(struct bell *bell, struct patience *patience, ronde__step_function *step,
+                        void *state);
+
+/* How long it pays to spin here: 0 where `ranks` of this node outnumber the usable CPUs. */
+int64_t ronde__spin_budget_ns(int ranks);
+
+#endif

@@ -1,0 +1,331 @@
+#include "base/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/value.h"
+
+extern char **environ;
+
+struct setting {
+    const char *name;
+    size_t at; /* of its field in struct settings */
+    const char *fallback;
+    struct value_rule rule;
+    const char *help;
+};
+
+#define AT(field) offsetof(struct settings, field)
+/* clang-format off */
+#define SIZE(from, to) {.kind = VALUE_SIZE, .least = from, .most = to}
+#define COUNT(from, to) {.kind = VALUE_COUNT, .least = from, .most = to}
+#define SECONDS(from, to) {.kind = VALUE_SECONDS, .least = from, .most = to}
+#define MICROSECONDS(from, to) {.kind = VALUE_MICROSECONDS, .least = from, .most = to}
+#define CHOICE(from, words) {.kind = VALUE_CHOICE, .first = from, .choices = words}
+#define TEXT {.kind = VALUE_TEXT}
+/* clang-format on */
+
+static const struct setting table[] = {
+    {"fusion_threshold", AT(fusion_threshold), "64M", SIZE("0", "1T"),
+     "tensors are fused into bins of at most this many bytes; 0: never fuse"},
+    {"slice_bytes", AT(slice_bytes), "128K", SIZE("4K", "16M"),
+     "slice of the shared segment, per rank"},
+    {"slots", AT(slots), "4", COUNT("2", "64"), "slices of a rank in flight"},
+    {"wire_buffer_bytes", AT(wire_buffer_bytes), "4M", SIZE("64K", "4G"),
+     "buffer for a bin that crosses the network, per node"},
+    {"arena_bytes", AT(arena_bytes), "0", SIZE("0", "128T"),
+     "address space of a rank for ronde_malloc; 0: as much as shared memory has"},
+    {"cache_capacity", AT(cache_capacity), "4096", COUNT("0", "1048576"),
+     "names that are remembered by number"},
+    {"ranks_per_node", AT(ranks_per_node), "0", COUNT("0", "1048576"),
+     "treat each run of so many ranks of a host as a node, for trials; 0: as the hosts are"},
+    {"spin_us", AT(spin_us), "auto", MICROSECONDS("0", "1000000"),
+     "how long a waiting thread spins before it sleeps; auto: by CPUs and ranks"},
+    {"stall_warn", AT(stall_warn), "10", SECONDS("0", "1000000"),
+     "seconds after which a tensor that some ranks never submitted is reported; 0: never"},
+    {"stall_abort", AT(stall_abort), "0", SECONDS("0", "1000000"),
+     "seconds after which a tensor that some ranks never submitted is an error; 0: never"},
+    {"peer_timeout", AT(peer_timeout), "30", SECONDS("0", "1000000"),
+     "a rank that shows no life for so many seconds is lost; 0: never"},
+    {"progress", AT(progress), "auto", CHOICE(RONDE__PROGRESS_AUTO, "auto|thread|caller"),
+     "who drives operations: a thread of the library, or the caller while it waits"},
+    {"simd", AT(simd), "auto", CHOICE(-1, "auto|portable|avx2|avx512|neon"),
+     "instruction set of the reductions; auto: the best that this CPU has"},
+    {"log", AT(log), "warn", CHOICE(RONDE__LOG_ERROR, "error|warn|info|debug"),
+     "lines up to this level go to standard error"},
+    {"allreduce", AT(allreduce), "", TEXT,
+     "rows bytes:algorithm for allreduce between nodes, such as 0-16k:doubling,16k-:ring"},
+};
+
+enum {
+    ROWS = sizeof(table) / sizeof(table[0]),
+    VALUE_BYTES = sizeof(((struct settings *)0)->allreduce)
+};
+
+_Static_assert(ROWS <= sizeof(((struct settings *)0)->origin), "a row without an origin");
+_Static_assert(sizeof(size_t) == 8, "sizes go up to 128T");
+_Static_assert(RONDE__PROGRESS_CALLER == 2 && RONDE__LOG_DEBUG == 3 && RONDE__SIMD_NEON == 3,
+               "choices are numbered in the order of their enum");
+
+static const char prefix[] = "RONDE_";
+
+/* Variables that belong to the tests and benchmarks. */
+static const char *const foreign[] = {"RONDE_TEST_", "RONDE_BENCH_"};
+
+/* ---- fields --------------------------------------------------------------------------------- */
+
+static void store(struct settings *settings, const struct setting *row, double number,
+                  const char *text)
+{
+    char *field = (char *)settings + row->at;
+    switch (row->rule.kind) {
+    case VALUE_SIZE:
+    case VALUE_COUNT: memcpy(field, &(size_t){(size_t)number}, sizeof(size_t)); break;
+    case VALUE_SECONDS:
+    case VALUE_MICROSECONDS: memcpy(field, &number, sizeof(number)); break;
+    case VALUE_CHOICE: memcpy(field, &(int32_t){(int32_t)number}, sizeof(int32_t)); break;
+    case VALUE_TEXT: snprintf(field, VALUE_BYTES, "%s", text); break;
+    }
+}
+
+static void print(const struct settings *settings, const struct setting *row, char *text,
+                  size_t bytes)
+{
+    const char *field = (const char *)settings + row->at;
+    size_t size = 0;
+    int32_t choice = 0;
+    double number = 0;
+    switch (row->rule.kind) {
+    case VALUE_SIZE:
+    case VALUE_COUNT:
+        memcpy(&size, field, sizeof(size));
+        number = (double)size;
+        break;
+    case VALUE_SECONDS:
+    case VALUE_MICROSECONDS: memcpy(&number, field, sizeof(number)); break;
+    case VALUE_CHOICE:
+        memcpy(&choice, field, sizeof(choice));
+        number = choice;
+        break;
+    case VALUE_TEXT: snprintf(text, bytes, "%s", field); return;
+    }
+    ronde__value_print(&row->rule, number, text, bytes);
+}
+
+static int is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Drops spaces at both ends of the `*length` characters at *from. */
+static void trim(const char **from, size_t *length)
+{
+    while (*length && is_space(**from)) {
+        ++*from;
+        --*length;
+    }
+    while (*length && is_space((*from)[*length - 1]))
+        --*length;
+}
+
+/* Sets one row from `length` characters. `label` is how messages call it. */
+static int32_t set(struct settings *settings, size_t row, const char *label, const char *from,
+                   size_t length, enum ronde__origin origin)
+{
+    char text[VALUE_BYTES], range[128];
+    double number;
+    trim(&from, &length);
+    if (length >= sizeof(text))
+        return ronde__fail(RONDE_ERR_ARGUMENT, "%s has %zu characters: want at most %zu", label,
+                           length, sizeof(text) - 1);
+    memcpy(text, from, length);
+    text[length] = '\0';
+    if (!ronde__value_read(&table[row].rule, text, &number)) {
+        ronde__value_range(&table[row].rule, range, sizeof(range));
+        return ronde__fail(RONDE_ERR_ARGUMENT, "%s is \"%s\": want %s", label, text, range);
+    }
+    store(settings, &table[row], number, text);
+    settings->origin[row] = (unsigned char)origin;
+    return RONDE_OK;
+}
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+/* The row of that name, or ROWS. */
+static size_t find_row(const char *name, size_t length)
+{
+    size_t row = 0;
+    while (row < ROWS &&
+           (strlen(table[row].name) != length || memcmp(table[row].name, name, length)))
+        row++;
+    return row;
+}
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+    size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+/* Insertions, deletions and replacements that turn a into b, which has at most 63 characters
+ * (V. Levenshtein 1966, by Wagner and Fischer's table, of which one row is kept). */
+static size_t edit_distance(const char *a, size_t a_length, const char *b)
+{
+    size_t costs[64], b_length = strlen(b);
+    for (size_t j = 0; j <= b_length; j++)
+        costs[j] = j;
+    for (size_t i = 1; i <= a_length; i++) {
+        size_t diagonal = costs[0];
+        costs[0] = i;
+        for (size_t j = 1; j <= b_length; j++) {
+            size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = costs[j];
+            costs[j] = smallest(costs[j] + 1, costs[j - 1] + 1, replaced);
+        }
+    }
+    return costs[b_length];
+}
+
+static const char *nearest_name(const char *name, size_t length)
+{
+    const char *nearest = table[0].name;
+    for (size_t row = 1; row < ROWS; row++)
+        if (edit_distance(name, length, table[row].name) < edit_distance(name, length, nearest))
+            nearest = table[row].name;
+    return nearest;
+}
+
+/* "slots" as "RONDE_SLOTS". */
+static void variable_name(const char *name, char *variable, size_t bytes)
+{
+    snprintf(variable, bytes, "%s%s", prefix, name);
+    for (char *c = variable + strlen(prefix); *c; c++)
+        if (*c >= 'a' && *c <= 'z')
+            *c = (char)(*c - 'a' + 'A');
+}
+
+/* The part of a variable's name after the prefix as a setting would be called. A letter in lower
+ * case, which no variable of ours has, becomes one that no setting has. */
+static size_t setting_name(const char *variable, size_t length, char *name, size_t bytes)
+{
+    size_t skip = strlen(prefix), i = 0;
+    for (; skip + i < length && i < bytes; i++) {
+        char c = variable[skip + i];
+        name[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c >= 'a' && c <= 'z' ? '?' : c;
+    }
+    return i;
+}
+
+/* ---- the three sources ---------------------------------------------------------------------- */
+
+static int32_t read_defaults(struct settings *settings)
+{
+    int32_t status = RONDE_OK;
+    memset(settings, 0, sizeof(*settings));
+    for (size_t row = 0; row < ROWS && !status; row++)
+        status = set(settings, row, table[row].name, table[row].fallback,
+                     strlen(table[row].fallback), RONDE__FROM_DEFAULT);
+    return status;
+}
+
+static int is_foreign(const char *variable)
+{
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+        if (!strncmp(variable, foreign[i], strlen(foreign[i])))
+            return 1;
+    return 0;
+}
+
+/* `variable` is "RONDE_NAME=value". */
+static int32_t read_variable(struct settings *settings, const char *variable)
+{
+    char name[64], label[64 + sizeof(prefix)];
+    size_t length = strcspn(variable, "=");
+    size_t name_length = setting_name(variable, length, name, sizeof(name));
+    size_t row = find_row(name, name_length);
+    if (row == ROWS) {
+        variable_name(nearest_name(name, name_length), label, sizeof(label));
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "the variable %.*s is no setting: unset it, or did you mean %s?",
+                           (int)length, variable, label);
+    }
+    variable_name(table[row].name, label, sizeof(label));
+    const char *value = variable + length + (variable[length] == '=');
+    return set(settings, row, label, value, strlen(value), RONDE__FROM_ENVIRONMENT);
+}
+
+static int32_t read_environment(struct settings *settings)
+{
+    int32_t status = RONDE_OK;
+    for (char **variable = environ; variable && *variable && !status; variable++)
+        if (!strncmp(*variable, prefix, strlen(prefix)) && !is_foreign(*variable))
+            status = read_variable(settings, *variable);
+    return status;
+}
+
+/* One "name=value" of the options' text. */
+static int32_t read_entry(struct settings *settings, const char *entry, size_t length)
+{
+    char label[80];
+    const char *equals = memchr(entry, '=', length);
+    if (!equals)
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "\"%.*s\" in the settings is not name=value: separate them with ';'",
+                           (int)length, entry);
+    const char *name = entry, *value = equals + 1;
+    size_t name_length = (size_t)(equals - entry), value_length = length - name_length - 1;
+    trim(&name, &name_length);
+    size_t row = find_row(name, name_length);
+    if (row == ROWS)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "there is no setting \"%.*s\": did you mean %s?",
+                           (int)name_length, name, nearest_name(name, name_length));
+    snprintf(label, sizeof(label), "the setting %s", table[row].name);
+    return set(settings, row, label, value, value_length, RONDE__FROM_OPTIONS);
+}
+
+static int32_t read_options(struct settings *settings, const char *text)
+{
+    int32_t status = RONDE_OK;
+    while (text && *text && !status) {
+        const char *entry = text;
+        size_t length = strcspn(text, ";");
+        text += length + (text[length] == ';');
+        trim(&entry, &length);
+        if (length) /* "slots=4;" is fine */
+            status = read_entry(settings, entry, length);
+    }
+    return status;
+}
+
+int32_t ronde__settings_read(struct settings *settings, const char *text)
+{
+    struct settings read;
+    int32_t status = read_defaults(&read);
+    if (!status)
+        status = read_environment(&read);
+    if (!status)
+        status = read_options(&read, text);
+    if (!status)
+        *settings = read;
+    return status;
+}
+
+int ronde__settings_row(const struct settings *settings, size_t row, const char **name, char *value,
+                        size_t bytes, const char **origin, const char **help)
+{
+    static const char *const origins[] = {
+        [RONDE__FROM_DEFAULT] = "default",
+        [RONDE__FROM_ENVIRONMENT] = "environment",
+        [RONDE__FROM_OPTIONS] = "options",
+    };
+    if (row >= ROWS)
+        return 0;
+    *name = table[row].name;
+    *origin = origins[settings->origin[row]];
+    *help = table[row].help;
+    print(settings, &table[row], value, bytes);
+    return 1;
+}

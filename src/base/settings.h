@@ -1,0 +1,39 @@
+/* The one table of settings. Each comes from its default, then RONDE_<NAME> in the environment,
+ * then the text of ronde_options.settings. A bad value is an error that names setting, value and
+ * range; an unknown name in the text, or an unknown RONDE_ variable, is an error too. */
+#ifndef RONDE_BASE_SETTINGS_H
+#define RONDE_BASE_SETTINGS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct settings {
+    size_t fusion_threshold;
+    size_t slice_bytes;
+    size_t slots;
+    size_t wire_buffer_bytes;
+    size_t arena_bytes;
+    size_t cache_capacity;
+    size_t ranks_per_node;
+    double spin_us; /* negative: chosen by CPUs and ranks */
+    double stall_warn;
+    double stall_abort;
+    double peer_timeout;
+    int32_t progress; /* enum ronde__progress */
+    int32_t simd;     /* -1: best, else enum ronde__simd */
+    int32_t log;      /* enum ronde__log_level */
+    char allreduce[256];
+    unsigned char origin[32]; /* enum ronde__origin by row of the table */
+};
+
+enum ronde__progress { RONDE__PROGRESS_AUTO, RONDE__PROGRESS_THREAD, RONDE__PROGRESS_CALLER };
+enum ronde__origin { RONDE__FROM_DEFAULT, RONDE__FROM_ENVIRONMENT, RONDE__FROM_OPTIONS };
+
+/* Reads defaults, environment and `text` (NULL: none) into *settings. */
+int32_t ronde__settings_read(struct settings *settings, const char *text);
+
+/* One setting as "name value origin help" for people; 0 past the last row. Values fit `bytes`. */
+int ronde__settings_row(const struct settings *settings, size_t row, const char **name, char *value,
+                        size_t bytes, const char **origin, const char **help);
+
+#endif

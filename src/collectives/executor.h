@@ -1,0 +1,40 @@
+/* Runs a schedule over the network: a state machine that never blocks. One thread at a time. */
+#ifndef RONDE_COLLECTIVES_EXECUTOR_H
+#define RONDE_COLLECTIVES_EXECUTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "collectives/schedule.h"
+#include "net/net.h"
+#include "reduce/reduce.h"
+
+/* Where a block lies: elements [offset, offset + count) of the data, in one to several ranges.
+ * Ranges of block b are ranges[first_range[b]] .. ranges[first_range[b + 1]). */
+struct block_range {
+    size_t offset, count;
+};
+
+struct block_map {
+    const int32_t *first_range; /* [blocks + 1] */
+    const struct block_range *ranges;
+};
+
+struct executor;
+
+/* peers[i] is the net rank of schedule peer i. `data` is worked on in place; it, the schedule, the
+ * maps and peers stay the caller's and unchanged until the executor is closed. `reduction` is the
+ * middle of one (NULL where the schedule reduces nothing); bytes: of one element. RONDE_ERR_MEMORY. */
+int32_t ronde__executor_open(struct executor **executor, struct net *net,
+                             const struct schedule *schedule, const int *peers, int tag, void *data,
+                             size_t element_bytes, const struct block_map *blocks,
+                             const struct reduction *reduction);
+/* Runs the next use with other data and blocks, without allocating where the scratch suffices. */
+int32_t ronde__executor_restart(struct executor *executor, void *data, size_t element_bytes,
+                                const struct block_map *blocks, const struct reduction *reduction);
+/* RONDE__IDLE, RONDE__MOVED, RONDE__DONE (base/bell.h), or an error. */
+int32_t ronde__executor_step(struct executor *executor);
+/* Done or failed executors only. NULL is fine. */
+void ronde__executor_close(struct executor *executor);
+
+#endif

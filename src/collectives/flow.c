@@ -1,0 +1,161 @@
+#include "collectives/flow.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/status.h"
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Takes at most `most` bytes off the cursor as one contiguous run, across ranges that lie one
+ * behind the other. As many bytes are left. */
+static size_t take_run(struct flow_cursor *cursor, const struct flow_data *data, size_t most,
+                       char **address)
+{
+    size_t bytes = data->element_bytes, run = 0;
+    while (cursor->done_bytes == cursor->range->count * bytes)
+        *cursor = (struct flow_cursor){cursor->range + 1, 0};
+    *address = data->data + cursor->range->offset * bytes + cursor->done_bytes;
+    for (;;) {
+        size_t more = smaller(cursor->range->count * bytes - cursor->done_bytes, most - run);
+        cursor->done_bytes += more;
+        run += more;
+        if (run == most)
+            return run;
+        const struct block_range *next = cursor->range + 1;
+        while (next->count == 0)
+            next++;
+        if (data->data + next->offset * bytes != *address + run)
+            return run;
+        *cursor = (struct flow_cursor){next, 0};
+    }
+}
+
+static int reduces(const struct flow *flow)
+{
+    return flow->step->kind == STEP_RECV_REDUCE || flow->step->kind == STEP_RECV_REDUCE_INTO;
+}
+
+/* Where the next `bytes` bytes lie if that is in one run, else NULL. Does not move the cursor. */
+static char *single_run(struct flow_cursor cursor, const struct flow_data *data, size_t bytes)
+{
+    char *address;
+    return take_run(&cursor, data, bytes, &address) == bytes ? address : NULL;
+}
+
+/* Segments of nearly equal length, of whole cache lines: two of 150 KiB overlap better than one of
+ * 256 and one of 44. */
+static void cut(struct flow *flow)
+{
+    size_t least = (flow->bytes + FLOW_SEGMENT_BYTES - 1) / FLOW_SEGMENT_BYTES;
+    if (least == 0)
+        return;
+    flow->segment_bytes = ((flow->bytes + least - 1) / least + 63) / 64 * 64;
+    flow->segments = (flow->bytes + flow->segment_bytes - 1) / flow->segment_bytes;
+}
+
+size_t ronde__flow_open(struct flow *flow, const struct step *step, const struct flow_data *data)
+{
+    const struct block_map *map = data->blocks;
+    const struct block_range *first = map->ranges + map->first_range[step->first];
+    const struct block_range *end = map->ranges + map->first_range[step->first + step->count];
+    *flow = (struct flow){.step = step, .at_post = {first, 0}, .at_finish = {first, 0}};
+    for (const struct block_range *range = first; range < end; range++)
+        flow->bytes += range->count * data->element_bytes;
+    cut(flow);
+    if (flow->segments == 0 || (!reduces(flow) && single_run(flow->at_post, data, flow->bytes)))
+        return 0;
+    return smaller(flow->segments, FLOW_WINDOW) * flow->segment_bytes;
+}
+
+static size_t length_of(const struct flow *flow, size_t segment)
+{
+    return smaller(flow->segment_bytes, flow->bytes - segment * flow->segment_bytes);
+}
+
+static char *slot_of(const struct flow *flow, size_t segment)
+{
+    return flow->scratch + segment % FLOW_WINDOW * flow->segment_bytes;
+}
+
+/* mine = theirs op mine, or mine op theirs, as the schedule says. */
+static void combine(const struct flow *flow, const struct flow_data *data, char *mine,
+                    const char *theirs, size_t bytes)
+{
+    const void *sources[2] = {theirs, mine};
+    if (flow->step->kind == STEP_RECV_REDUCE_INTO) {
+        sources[0] = mine;
+        sources[1] = theirs;
+    }
+    ronde__reduce(data->reduction, mine, sources, 2, bytes / data->element_bytes);
+}
+
+enum walk { WALK_OVER, WALK_GATHER, WALK_SCATTER, WALK_REDUCE };
+
+/* Moves the cursor over `bytes` bytes of the blocks, to or from a slot as `what` says. */
+static void walk(const struct flow *flow, const struct flow_data *data, struct flow_cursor *cursor,
+                 char *slot, size_t bytes, enum walk what)
+{
+    for (size_t done = 0; done < bytes;) {
+        char *address;
+        size_t run = take_run(cursor, data, bytes - done, &address);
+        switch (what) {
+        case WALK_OVER: break;
+        case WALK_GATHER: memcpy(slot + done, address, run); break;
+        case WALK_SCATTER: memcpy(address, slot + done, run); break;
+        case WALK_REDUCE: combine(flow, data, address, slot + done, run); break;
+        }
+        done += run;
+    }
+}
+
+int32_t ronde__flow_post(struct flow *flow, const struct flow_data *data, struct net *net, int peer,
+                         int tag)
+{
+    assert(ronde__flow_may_post(flow));
+    size_t bytes = length_of(flow, flow->posted);
+    struct net_request *request = &flow->requests[flow->posted % FLOW_WINDOW];
+    char *place = reduces(flow) ? NULL : single_run(flow->at_post, data, bytes);
+    char *memory = place ? place : slot_of(flow, flow->posted);
+    int gathers = ronde__flow_sends(flow) && !place;
+    if (!reduces(flow))
+        walk(flow, data, &flow->at_post, memory, bytes, gathers ? WALK_GATHER : WALK_OVER);
+    flow->posted++;
+    if (ronde__flow_sends(flow))
+        return ronde__net_send(net, memory, bytes, peer, tag, request);
+    return ronde__net_recv(net, memory, bytes, peer, tag, request);
+}
+
+int32_t ronde__flow_test(struct flow *flow, struct net *net, int *arrived)
+{
+    struct net_request *request = &flow->requests[flow->finished % FLOW_WINDOW];
+    *arrived = !request->state;
+    return *arrived ? RONDE_OK : ronde__net_test(net, request, arrived);
+}
+
+void ronde__flow_finish(struct flow *flow, const struct flow_data *data)
+{
+    size_t bytes = length_of(flow, flow->finished);
+    char *slot = slot_of(flow, flow->finished);
+    if (reduces(flow))
+        walk(flow, data, &flow->at_finish, slot, bytes, WALK_REDUCE);
+    else if (!ronde__flow_sends(flow)) {
+        int came_in_place = single_run(flow->at_finish, data, bytes) != NULL;
+        walk(flow, data, &flow->at_finish, slot, bytes, came_in_place ? WALK_OVER : WALK_SCATTER);
+    }
+    flow->finished++;
+}
+
+int ronde__flow_abandon(struct flow *flow, struct net *net)
+{
+    int in_flight = 0;
+    for (; flow->finished < flow->posted; flow->finished++) {
+        int ended = 1; /* also where the test tells an error */
+        ronde__flow_test(flow, net, &ended);
+        in_flight |= !ended;
+    }
+    return in_flight && flow->scratch && !ronde__flow_sends(flow);
+}

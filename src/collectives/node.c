@@ -1,0 +1,117 @@
+/* What the node's operations share: arriving, publishing, slices, and walking the pieces. */
+#include "collectives/node.h"
+
+#include <stdlib.h>
+
+#include "base/bell.h"
+#include "base/status.h"
+#include "collectives/node_stages.h"
+
+int32_t ronde__node_open(struct node *node, const struct slots *slots, int me,
+                         const struct arena *arena)
+{
+    size_t ranks = (size_t)slots->ranks;
+    *node = (struct node){.me = me, .ranks = slots->ranks, .slots = *slots, .arena = arena};
+    node->sources = calloc(ranks, sizeof(*node->sources));
+    node->outs = calloc(ranks, sizeof(*node->outs));
+    if (node->sources && node->outs)
+        return RONDE_OK;
+    ronde__node_close(node);
+    return ronde__fail(RONDE_ERR_MEMORY, "no memory for a communicator of %d local ranks",
+                       slots->ranks);
+}
+
+void ronde__node_close(struct node *node)
+{
+    free(node->sources);
+    free(node->outs);
+    node->sources = NULL;
+    node->outs = NULL;
+}
+
+int32_t ronde__node_step(void *state)
+{
+    struct node *node = state;
+    return node->stage(node);
+}
+
+int ronde__node_all_arrived(struct node *node, uint64_t operation)
+{
+    if (node->arrived_all >= operation)
+        return 1;
+    for (int rank = 0; rank < node->ranks; rank++) {
+        const struct arrival *slot = &node->slots.of[rank].arrival[operation % 2];
+        /* pairs with the release in ronde__node_arrive */
+        if (rank != node->me &&
+            atomic_load_explicit(&slot->operation, memory_order_acquire) < operation)
+            return 0;
+    }
+    node->arrived_all = operation;
+    return 1;
+}
+
+void ronde__node_publish(struct node *node, _Atomic uint64_t *counter, uint64_t value)
+{
+    atomic_store_explicit(counter, value, memory_order_release);
+    ronde__bell_ring_others(node->slots.bells, node->ranks, node->me);
+}
+
+void ronde__node_arrive(struct node *node)
+{
+    ronde__node_publish(node, &ronde__node_arrival(node, node->me)->operation, node->operation);
+}
+
+void ronde__node_share(const struct node *node, size_t n, int rank, size_t *from, size_t *to)
+{
+    size_t line = 64 / node->work.element_bytes;
+    size_t ranks = (size_t)node->ranks, r = (size_t)rank;
+    size_t lines = n / line;
+    size_t each = lines / ranks, more = lines % ranks;
+    *from = (each * r + (r < more ? r : more)) * line;
+    *to = rank + 1 == node->ranks ? n : *from + (each + (r < more)) * line;
+}
+
+void ronde__node_begin_slices(struct node *node, size_t slice_count)
+{
+    node->slice_count = slice_count;
+    node->slices = (node->work.count + slice_count - 1) / slice_count;
+    node->next_in = node->next_reduce = node->next_out = 0;
+    node->in_at = node->reduce_at = node->out_at = ronde__node_first_piece(node);
+}
+
+int32_t ronde__node_end_slices(struct node *node)
+{
+    node->slice += node->slices;
+    return RONDE__DONE;
+}
+
+void ronde__node_gather(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
+                        char *place)
+{
+    size_t size = node->work.element_bytes;
+    while (from < to) {
+        size_t run = ronde__piece_seek(cursor, from);
+        run = run < to - from ? run : to - from;
+        memcpy(place, cursor->piece->in + (from - cursor->start) * size, run * size);
+        place += run * size;
+        from += run;
+    }
+}
+
+void ronde__node_scatter(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
+                         const char *place)
+{
+    size_t size = node->work.element_bytes;
+    int stream = node->work.count * size >= STREAM_BYTES;
+    while (from < to) {
+        size_t run = ronde__piece_seek(cursor, from);
+        run = run < to - from ? run : to - from;
+        char *out = cursor->piece->out + (from - cursor->start) * size;
+        if (stream)
+            ronde__copy_streaming(out, place, run * size);
+        else
+            memcpy(out, place, run * size);
+        place += run * size;
+        from += run;
+    }
+}

@@ -1,0 +1,68 @@
+/* Collectives among the ranks of one node, through its shared slots and arenas.
+ *
+ * One operation runs at a time; all ranks of the node start the same operations in the same order.
+ * start prepares, step runs as far as it can without blocking and returns RONDE__IDLE, RONDE__MOVED or
+ * RONDE__DONE. Buffers and lists stay the caller's until DONE. One thread at a time.
+ *
+ * The order of addition is the order of local ranks for every element, whatever the path. */
+#ifndef RONDE_COLLECTIVES_NODE_H
+#define RONDE_COLLECTIVES_NODE_H
+
+#include "base/piece.h"
+#include "reduce/reduce.h"
+#include "shm/arena.h"
+#include "shm/slots.h"
+
+struct node;
+
+/* What the running operation works on. */
+struct node_work {
+    const struct piece *pieces; /* this rank's list; counts are the same on all ranks */
+    int32_t piece_count;
+    size_t count;               /* elements of all pieces */
+    size_t element_bytes;
+    const struct reduction *reduction;
+    int root;                   /* local rank */
+};
+
+/* A rank's own view of its node in one communicator. */
+struct node {
+    int me, ranks;
+    struct slots slots;
+    const struct arena *arena; /* NULL: none */
+    uint64_t operation;        /* the number of the running, or last, operation */
+    uint64_t slice;            /* slices of all operations before the running one */
+    uint64_t arrived_all;      /* all are known to have arrived at this operation */
+    int32_t (*stage)(struct node *);
+    struct node_work work;
+    size_t slice_count;              /* elements per slice of this operation */
+    uint64_t slices;                 /* slices of this operation */
+    uint64_t next_in, next_reduce, next_out;
+    struct piece_cursor in_at, reduce_at, out_at;
+    size_t at;                       /* how far the zero-copy pass has come */
+    const void **sources;            /* [ranks] scratch */
+    char **outs;                     /* [ranks] scratch */
+};
+
+/* slots: laid out by the caller, shared by `ranks` ranks. RONDE_ERR_MEMORY. */
+int32_t ronde__node_open(struct node *node, const struct slots *slots, int me,
+                         const struct arena *arena);
+void ronde__node_close(struct node *node);
+
+/* Every rank's pieces combined, to every rank's pieces. */
+void ronde__node_start_allreduce(struct node *node, const struct node_work *work);
+/* Every rank's pieces combined, to the node's wire buffer; DONE when all of it is there. count x
+ * element_bytes is at most wire_bytes. The buffer is free again when the next operation starts. */
+void ronde__node_start_reduce_to_wire(struct node *node, const struct node_work *work);
+/* The root's `in`, to every rank's `out`. */
+void ronde__node_start_broadcast(struct node *node, const struct node_work *work);
+/* Every rank's own run, to everybody. pieces: one per local rank, with where its run goes here and how
+ * long it is; `in` of this rank's own. count is not looked at. */
+void ronde__node_start_gather(struct node *node, const struct node_work *work);
+/* DONE when all ranks have started it. */
+void ronde__node_start_barrier(struct node *node);
+
+/* Of the running operation; `node` is a struct node *. */
+int32_t ronde__node_step(void *node);
+
+#endif

@@ -1,0 +1,191 @@
+#include "collectives/select.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/status.h"
+
+/* The default choice: a first one from a model, not from measurements. alpha = 50 us a message and
+ * beta = 8 ns a byte, which is TCP on 1 Gbit/s, with the reduction hidden behind the wire. Ring
+ * costs 2(p-1) alpha + 2(p-1)/p n beta; doubling lg p times alpha + n beta, or floor(lg p) + 2
+ * times where p is no power of two. They cross at 4 KiB for 3 nodes, 50 for 4, 10 to 20 for 5 to 7,
+ * 54 for 8 and 180 for 64. Bounds are rounded down, since tensors of a bin share alpha
+ * but not beta. Two nodes send n bytes each either way, doubling in half the rounds; but ring
+ * reduces half as much, which counts once a tensor fills the caches. One node sends nothing at all.
+ * On a faster network alpha / beta, and with it every bound, is larger by a small factor.
+ *
+ * The last row takes everything, so every size and number of nodes has its row. */
+static const struct select_row defaults[] = {
+    {0, (size_t)1 << 20, 0, 3, ALGORITHM_DOUBLING},
+    {0, (size_t)4 << 10, 3, 4, ALGORITHM_DOUBLING},
+    {0, (size_t)32 << 10, 4, 5, ALGORITHM_DOUBLING},
+    {0, (size_t)8 << 10, 5, 8, ALGORITHM_DOUBLING},
+    {0, (size_t)32 << 10, 8, INT_MAX, ALGORITHM_DOUBLING},
+    {0, SIZE_MAX, 0, INT_MAX, ALGORITHM_RING},
+};
+
+enum {
+    DEFAULTS = sizeof(defaults) / sizeof(defaults[0]),
+    USER_ROWS = RONDE__SELECT_ROWS - DEFAULTS
+};
+
+/* What is left of one row's text. */
+struct reader {
+    const char *at, *end;
+};
+
+static int take(struct reader *reader, char c)
+{
+    if (reader->at == reader->end || *reader->at != c)
+        return 0;
+    reader->at++;
+    return 1;
+}
+
+static int starts_number(const struct reader *reader)
+{
+    return reader->at < reader->end && isdigit((unsigned char)*reader->at);
+}
+
+/* Reads "64k"; 0 where there is no number or it is above `most`. */
+static int take_number(struct reader *reader, size_t most, size_t *number)
+{
+    if (!starts_number(reader))
+        return 0;
+    size_t value = 0;
+    for (; starts_number(reader); reader->at++) {
+        size_t digit = (size_t)(*reader->at - '0');
+        if (value > (most - digit) / 10)
+            return 0;
+        value = 10 * value + digit;
+    }
+    int shift = take(reader, 'k') || take(reader, 'K')   ? 10
+                : take(reader, 'm') || take(reader, 'M') ? 20
+                : take(reader, 'g') || take(reader, 'G') ? 30
+                                                         : 0;
+    if (value > most >> shift)
+        return 0;
+    *number = value << shift;
+    return 1;
+}
+
+/* Reads "@2-4", "@4-" or "@4", and nothing where there is no @. */
+static int take_nodes(struct reader *reader, struct select_row *row)
+{
+    size_t first = 0, last = INT_MAX - 1;
+    if (take(reader, '@')) {
+        if (!take_number(reader, INT_MAX - 1, &first))
+            return 0;
+        if (!take(reader, '-'))
+            last = first;
+        else if (starts_number(reader) && !take_number(reader, INT_MAX - 1, &last))
+            return 0;
+    }
+    row->from_nodes = (int)first;
+    row->below_nodes = last == INT_MAX - 1 ? INT_MAX : (int)last + 1;
+    return first <= last;
+}
+
+/* Reads the ranges of "64k-1m@2-4:ring" up to and with the colon. */
+static int take_ranges(struct reader *reader, struct select_row *row)
+{
+    *row = (struct select_row){0, SIZE_MAX, 0, INT_MAX, ALGORITHM_RING};
+    if (!memchr(reader->at, ':', (size_t)(reader->end - reader->at)))
+        return 1;
+    if (!take_number(reader, SIZE_MAX - 1, &row->from_bytes) || !take(reader, '-'))
+        return 0;
+    if (starts_number(reader) && !take_number(reader, SIZE_MAX - 1, &row->below_bytes))
+        return 0;
+    return row->from_bytes < row->below_bytes && take_nodes(reader, row) && take(reader, ':');
+}
+
+static int take_name(struct reader *reader, enum algorithm *algorithm)
+{
+    size_t length = (size_t)(reader->end - reader->at);
+    for (int a = 0; a < RONDE__ALGORITHMS; a++) {
+        const struct algorithm_entry *entry = &ronde__algorithms[a];
+        if (!entry->is_allreduce || strlen(entry->name) != length ||
+            memcmp(entry->name, reader->at, length) != 0)
+            continue;
+        *algorithm = (enum algorithm)a;
+        return 1;
+    }
+    return 0;
+}
+
+/* "ring, doubling" */
+static void list_names(char *text, size_t bytes)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (int a = 0; a < RONDE__ALGORITHMS && used < bytes; a++)
+        if (ronde__algorithms[a].is_allreduce)
+            used += (size_t)snprintf(text + used, bytes - used, "%s%s", used ? ", " : "",
+                                     ronde__algorithms[a].name);
+}
+
+static int32_t read_row(struct select_row *row, const char *text, size_t length)
+{
+    struct reader reader = {text, text + length};
+    int shown = length > 80 ? 80 : (int)length;
+    if (!take_ranges(&reader, row))
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "allreduce: \"%.*s\" is not a row; write FROM-BELOW[@FIRST-LAST]:NAME, "
+                           "such as 0-16k:doubling or 64k-1m@2-4:ring",
+                           shown, text);
+    if (!take_name(&reader, &row->algorithm)) {
+        char known[128];
+        list_names(known, sizeof(known));
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "allreduce: \"%.*s\" names no algorithm of allreduce; there are %s",
+                           shown, text, known);
+    }
+    return RONDE_OK;
+}
+
+static int32_t read_rows(struct select_table *table, const char *text)
+{
+    for (const char *at = text; *at;) {
+        if (table->rows == USER_ROWS)
+            return ronde__fail(RONDE_ERR_ARGUMENT, "allreduce: more than %d rows in \"%.80s\"",
+                               USER_ROWS, text);
+        size_t length = strcspn(at, ",");
+        int32_t status = read_row(&table->row[table->rows], at, length);
+        if (status)
+            return status;
+        table->rows++;
+        at += length;
+        if (*at == ',' && !*++at)
+            return ronde__fail(RONDE_ERR_ARGUMENT, "allreduce: no row after the last comma of "
+                                                   "\"%.80s\"", text);
+    }
+    return RONDE_OK;
+}
+
+int32_t ronde__select_read(struct select_table *table, const char *text)
+{
+    struct select_table read = {0};
+    int32_t status = read_rows(&read, text ? text : "");
+    if (status)
+        return status;
+    for (int i = 0; i < DEFAULTS; i++)
+        read.row[read.rows++] = defaults[i];
+    *table = read;
+    return RONDE_OK;
+}
+
+enum algorithm ronde__select(const struct select_table *table, size_t tensor_bytes, int nodes)
+{
+    for (int i = 0; i < table->rows; i++) {
+        const struct select_row *row = &table->row[i];
+        int bytes_fit = tensor_bytes >= row->from_bytes &&
+                        (tensor_bytes < row->below_bytes || row->below_bytes == SIZE_MAX);
+        int nodes_fit = nodes >= row->from_nodes &&
+                        (nodes < row->below_nodes || row->below_nodes == INT_MAX);
+        if (bytes_fit && nodes_fit)
+            return row->algorithm;
+    }
+    return ALGORITHM_RING; /* of a table that nobody has read; right for everything */
+}

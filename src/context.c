@@ -1,0 +1,226 @@
+/* Opening and closing, and what a context knows of itself. */
+#include "context.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/status.h"
+#include "reduce/reduce.h"
+
+void ronde_options_init(ronde_options *options, size_t size)
+{
+    ronde_options defaults = {.size = (uint32_t)size};
+    memset(options, 0, size);
+    memcpy(options, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
+}
+
+/* All ranks meet here, whatever became of each; the first failure is everybody's. */
+static int32_t agree(struct net *net, int32_t status)
+{
+    struct verdict {
+        int32_t status;
+        char text[300];
+    } mine = {.status = status}, *all = calloc((size_t)net->size, sizeof(*all));
+    strncpy(mine.text, status ? ronde_last_error() : "", sizeof(mine.text) - 1);
+    if (!all)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory to open a context");
+    int32_t met = ronde__net_allgather(net, &mine, sizeof(mine), all);
+    for (int rank = 0; rank < net->size && !met && !status; rank++)
+        if (all[rank].status)
+            status = ronde__fail(all[rank].status, "rank %d: %s", rank, all[rank].text);
+    free(all);
+    return status ? status : met;
+}
+
+/* What every rank must do alike, or none. */
+static int32_t prepare(ronde_context *context, const char *settings)
+{
+    int32_t status = ronde__settings_read(&context->settings, settings);
+    if (status)
+        return status;
+    context->log = (struct log){context->settings.log, context->net->rank};
+    struct select_table table; /* each communicator reads its own; here all ranks can still refuse */
+    status = ronde__select_read(&table, context->settings.allreduce);
+    if (status)
+        return status;
+    return ronde__reduce_choose(context->settings.simd);
+}
+
+static int32_t open_rooms(ronde_context *context)
+{
+    struct net *net = context->net;
+    int32_t status = ronde__arena_open(&context->arena, net, context->settings.arena_bytes);
+    if (status)
+        return status;
+    status = ronde__direct_open(&context->direct, net, context->arena, &context->settings);
+    if (status)
+        goto close_arena;
+    status = ronde__coordinator_open(&context->coordinator, net, context->arena,
+                                     &context->settings, &context->log);
+    if (status)
+        goto close_direct;
+    return RONDE_OK;
+
+close_direct:
+    ronde__direct_close(&context->direct);
+close_arena:
+    ronde__arena_close(context->arena, net);
+    return status;
+}
+
+int32_t ronde__open_net(struct net *net, const char *settings, ronde_context **context)
+{
+    ronde_context *opened = calloc(1, sizeof(*opened));
+    int32_t status = RONDE_OK;
+    if (!opened)
+        status = ronde__fail(RONDE_ERR_MEMORY, "no memory for a context");
+    if (opened) {
+        opened->net = net;
+        status = prepare(opened, settings);
+    }
+    status = agree(net, status);
+    if (!status)
+        status = open_rooms(opened);
+    if (status) {
+        ronde__net_close(net);
+        free(opened);
+        return status;
+    }
+    *context = opened;
+    return RONDE_OK;
+}
+
+int32_t ronde_open(const ronde_options *options, ronde_context **context)
+{
+    ronde_options read;
+    ronde_options_init(&read, sizeof(read));
+    if (!context)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "the place for the context is NULL");
+    if (options && (options->size < sizeof(options->size) || options->size > 65536))
+        return ronde__fail(RONDE_ERR_ARGUMENT, "ronde_options has size %u: fill it with "
+                           "ronde_options_init first", options->size);
+    if (options)
+        memcpy(&read, options, options->size < sizeof(read) ? options->size : sizeof(read));
+    /* The net is made before the settings are agreed on, but needs one of them. */
+    struct settings settings;
+    int32_t status = ronde__settings_read(&settings, read.settings);
+    size_t ranks_per_node = status ? 0 : settings.ranks_per_node;
+    struct net *net;
+    status = ronde__net_open_mpi(read.communicator, !read.has_communicator, ranks_per_node, &net);
+    return status ? status : ronde__open_net(net, read.settings, context);
+}
+
+int32_t ronde_close(ronde_context **context)
+{
+    int32_t status = context ? ronde__check_open(*context)
+                             : ronde__fail(RONDE_ERR_ARGUMENT, "the context's place is NULL");
+    if (status)
+        return status;
+    ronde_context *closed = *context;
+    *context = NULL;
+    ronde__coordinator_drain(closed->coordinator);
+    status = agree(closed->net, RONDE_OK);
+    ronde__coordinator_stop(closed->coordinator);
+    int32_t met = agree(closed->net, RONDE_OK);
+    ronde__coordinator_close(closed->coordinator);
+    ronde__direct_close(&closed->direct);
+    ronde__arena_close(closed->arena, closed->net);
+    ronde__net_close(closed->net);
+    free(closed);
+    return status ? status : met;
+}
+
+/* ---- who and where --------------------------------------------------------------------------- */
+
+int32_t ronde_rank(const ronde_context *context)
+{
+    return context ? context->net->rank : -1;
+}
+
+int32_t ronde_size(const ronde_context *context)
+{
+    return context ? context->net->size : -1;
+}
+
+int32_t ronde_local_rank(const ronde_context *context)
+{
+    return context ? context->net->local_rank : -1;
+}
+
+int32_t ronde_local_size(const ronde_context *context)
+{
+    return context ? context->net->local_size : -1;
+}
+
+int32_t ronde_cross_rank(const ronde_context *context)
+{
+    return context ? context->net->node : -1;
+}
+
+int32_t ronde_cross_size(const ronde_context *context)
+{
+    return context ? context->net->nodes : -1;
+}
+
+int32_t ronde_is_homogeneous(const ronde_context *context)
+{
+    if (!context)
+        return -1;
+    for (int node = 1; node < context->net->nodes; node++)
+        if (context->net->local_size_of[node] != context->net->local_size_of[0])
+            return 0;
+    return 1;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+int32_t ronde_malloc(ronde_context *context, size_t bytes, void **memory)
+{
+    int32_t status = ronde__check_open(context);
+    if (!status && !memory)
+        status = ronde__fail(RONDE_ERR_ARGUMENT, "the place for the memory is NULL");
+    return status ? status : ronde__arena_take(context->arena, bytes, memory);
+}
+
+int32_t ronde_free(ronde_context *context, void *memory)
+{
+    int32_t status = ronde__check_open(context);
+    if (status || !memory)
+        return status;
+    if (ronde__arena_offset(context->arena, memory, 1) != ARENA_NOWHERE)
+        return ronde__arena_give(context->arena, memory);
+    free(memory); /* what ronde_take handed over */
+    return RONDE_OK;
+}
+
+/* ---- counters -------------------------------------------------------------------------------- */
+
+int32_t ronde_counters_read(ronde_context *context, ronde_counters *counters, size_t size)
+{
+    int32_t status = ronde__check_open(context);
+    if (!status && (!counters || size < sizeof(counters->size)))
+        status = ronde__fail(RONDE_ERR_ARGUMENT, "counters of %zu bytes", counters ? size : 0);
+    if (status)
+        return status;
+    const struct counts *counts = &context->coordinator->counts;
+    pthread_mutex_lock(&context->direct.lock);
+    uint64_t direct = context->direct.operations;
+    pthread_mutex_unlock(&context->direct.lock);
+    const ronde_counters read = {
+        .size = (uint32_t)size,
+        .operations = atomic_load(&counts->operations),
+        .bins = atomic_load(&counts->bins),
+        .announcements = atomic_load(&counts->announcements),
+        .cached = atomic_load(&counts->cached),
+        .messages_sent = atomic_load(&context->net->messages_sent),
+        .bytes_sent = atomic_load(&context->net->bytes_sent),
+        .thread_wakeups = atomic_load(&counts->wakeups),
+        .thread_cpu_us = atomic_load(&counts->thread_cpu_us),
+        .direct_operations = direct,
+    };
+    memset(counters, 0, size);
+    memcpy(counters, &read, size < sizeof(read) ? size : sizeof(read));
+    return RONDE_OK;
+}

@@ -1,0 +1,133 @@
+#include "coordinator/handles.h"
+
+#include <stdlib.h>
+
+#include "base/status.h"
+
+void ronde__handles_open(struct handles *handles)
+{
+    *handles = (struct handles){0};
+    pthread_mutex_init(&handles->lock, NULL);
+}
+
+static void free_owned(struct request *request)
+{
+    free(request->all_rows);
+    free(request->text);
+    free(request->made);
+    request->all_rows = NULL;
+    request->text = NULL;
+    request->made = NULL;
+}
+
+void ronde__handles_close(struct handles *handles)
+{
+    for (uint32_t chunk = 0; chunk < handles->chunks; chunk++) {
+        for (int i = 0; i < HANDLES_PER_CHUNK; i++)
+            free_owned(&handles->chunk[chunk][i]);
+        free(handles->chunk[chunk]);
+    }
+    pthread_mutex_destroy(&handles->lock);
+}
+
+/* With the lock held. */
+static int add_chunk(struct handles *handles)
+{
+    struct request *chunk = NULL;
+    if (handles->chunks < HANDLES_CHUNKS)
+        chunk = calloc(HANDLES_PER_CHUNK, sizeof(*chunk));
+    if (!chunk)
+        return 0;
+    for (uint32_t i = HANDLES_PER_CHUNK; i-- > 0;) {
+        chunk[i].index = handles->chunks * HANDLES_PER_CHUNK + i;
+        chunk[i].generation = 1;
+        chunk[i].next = handles->free;
+        handles->free = &chunk[i];
+    }
+    handles->chunk[handles->chunks++] = chunk;
+    return 1;
+}
+
+struct request *ronde__handles_take(struct handles *handles)
+{
+    struct request *request = NULL;
+    pthread_mutex_lock(&handles->lock);
+    if (handles->free || add_chunk(handles)) {
+        request = handles->free;
+        handles->free = request->next;
+        uint32_t index = request->index, generation = request->generation;
+        *request = (struct request){.index = index, .generation = generation};
+        atomic_store_explicit(&request->state, REQUEST_RUNNING, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&handles->lock);
+    if (!request)
+        ronde__fail(RONDE_ERR_MEMORY, "no memory for another of %u outstanding operations",
+                    handles->chunks * HANDLES_PER_CHUNK);
+    return request;
+}
+
+uint64_t ronde__handle_of(const struct request *request)
+{
+    return (uint64_t)request->generation << 32 | request->index;
+}
+
+/* With the lock held. */
+static struct request *find_locked(struct handles *handles, uint64_t handle)
+{
+    uint32_t index = (uint32_t)handle, generation = (uint32_t)(handle >> 32);
+    if (index / HANDLES_PER_CHUNK >= handles->chunks)
+        return NULL;
+    struct request *request = &handles->chunk[index / HANDLES_PER_CHUNK][index % HANDLES_PER_CHUNK];
+    int32_t state = atomic_load_explicit(&request->state, memory_order_relaxed);
+    return request->generation == generation && state != REQUEST_FREE ? request : NULL;
+}
+
+static void refuse(uint64_t handle, const struct request *request)
+{
+    ronde__fail(RONDE_ERR_HANDLE,
+                request ? "handle %llu is being waited on by another thread"
+                        : "handle %llu is stale or was never given: wait once for each operation",
+                (unsigned long long)handle);
+}
+
+struct request *ronde__handles_find(struct handles *handles, uint64_t handle)
+{
+    pthread_mutex_lock(&handles->lock);
+    struct request *request = find_locked(handles, handle);
+    pthread_mutex_unlock(&handles->lock);
+    if (!request)
+        refuse(handle, NULL);
+    return request;
+}
+
+struct request *ronde__handles_claim(struct handles *handles, uint64_t handle)
+{
+    pthread_mutex_lock(&handles->lock);
+    struct request *request = find_locked(handles, handle);
+    int claimed = request && !request->waited;
+    if (claimed)
+        request->waited = 1;
+    pthread_mutex_unlock(&handles->lock);
+    if (claimed)
+        return request;
+    refuse(handle, request);
+    return NULL;
+}
+
+void ronde__handles_unclaim(struct handles *handles, struct request *request)
+{
+    pthread_mutex_lock(&handles->lock);
+    request->waited = 0;
+    pthread_mutex_unlock(&handles->lock);
+}
+
+void ronde__handles_give(struct handles *handles, struct request *request)
+{
+    free_owned(request);
+    pthread_mutex_lock(&handles->lock);
+    atomic_store_explicit(&request->state, REQUEST_FREE, memory_order_relaxed);
+    request->generation++;
+    request->next = handles->free;
+    handles->free = request;
+    pthread_mutex_unlock(&handles->lock);
+}

@@ -1,0 +1,53 @@
+#include "coordinator/link.h"
+
+#include <stdlib.h>
+
+#include "base/status.h"
+
+/* A thousand names of 50 bytes go up before the leader must look; decisions name each tensor once. */
+enum { UP_BYTES = 64 << 10, DOWN_BYTES = 256 << 10 };
+
+int32_t ronde__link_open(struct link *link, struct net *net)
+{
+    size_t ranks = (size_t)net->local_size;
+    size_t up = ronde__ring_bytes(UP_BYTES, 1);
+    size_t down = ronde__ring_bytes(DOWN_BYTES, (uint32_t)ranks);
+    *link = (struct link){0};
+    struct ring **rings = calloc(ranks, sizeof(struct ring *));
+    int32_t status = ronde__region_open(&link->region, net,
+                                        ranks * (sizeof(struct link_rank) + up) + down,
+                                        REGION_COMMITTED);
+    if (!status && !rings) {
+        ronde__region_close(&link->region, net);
+        status = ronde__fail(RONDE_ERR_MEMORY, "no memory for %zu rings", ranks);
+    }
+    if (status) {
+        free(rings);
+        return status;
+    }
+    char *at = link->region.base;
+    link->of = (struct link_rank *)(void *)at;
+    at += ranks * sizeof(struct link_rank);
+    link->up = rings;
+    for (size_t rank = 0; rank < ranks; rank++, at += up)
+        link->up[rank] = (struct ring *)(void *)at;
+    link->down = (struct ring *)(void *)at;
+    for (size_t rank = 0; rank < ranks && net->local_rank == 0; rank++)
+        ronde__ring_place(link->up[rank], UP_BYTES, 1);
+    if (net->local_rank == 0)
+        ronde__ring_place(link->down, DOWN_BYTES, (uint32_t)ranks);
+    /* Nobody looks at a ring before it is placed. */
+    char here = 0, *all = calloc((size_t)net->size, 1);
+    status = all ? ronde__net_allgather(net, &here, 1, all)
+                 : ronde__fail(RONDE_ERR_MEMORY, "no memory for %d ranks", net->size);
+    free(all);
+    if (status)
+        ronde__link_close(link, net);
+    return status;
+}
+
+void ronde__link_close(struct link *link, const struct net *net)
+{
+    free(link->up);
+    ronde__region_close(&link->region, net);
+}

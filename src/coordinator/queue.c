@@ -1,0 +1,227 @@
+#include "coordinator/queue.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+
+enum { FIRST_BUCKETS = 256 };
+
+int32_t ronde__queue_open(struct queue *queue)
+{
+    *queue = (struct queue){.buckets = FIRST_BUCKETS};
+    queue->bucket = calloc(queue->buckets, sizeof(struct tensor *));
+    if (!queue->bucket)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the table of names");
+    pthread_mutex_init(&queue->lock, NULL);
+    return RONDE_OK;
+}
+
+static void free_tensor(struct tensor *tensor)
+{
+    free(tensor->name);
+    free(tensor);
+}
+
+void ronde__queue_close(struct queue *queue)
+{
+    if (!queue->bucket)
+        return;
+    for (size_t i = 0; i < queue->buckets; i++)
+        for (struct tensor *tensor = queue->bucket[i], *next; tensor; tensor = next) {
+            next = tensor->next_of_hash;
+            free_tensor(tensor);
+        }
+    free(queue->bucket);
+    free(queue->by_id);
+    free(queue->closed_text);
+    pthread_mutex_destroy(&queue->lock);
+}
+
+uint64_t ronde__queue_draw(struct queue *queue, enum kind kind)
+{
+    pthread_mutex_lock(&queue->lock);
+    uint64_t number = queue->unnamed[kind]++;
+    pthread_mutex_unlock(&queue->lock);
+    return number;
+}
+
+/* ---- the table of names; the lock is held in all of these --------------------------------------- */
+
+/* FNV-1a */
+static size_t hash_of(int kind, const char *name, size_t bytes)
+{
+    uint64_t hash = 14695981039346656037u ^ (uint64_t)kind;
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ (unsigned char)name[i]) * 1099511628211u;
+    return (size_t)(hash ^ hash >> 32);
+}
+
+static struct tensor **link_of(struct queue *queue, int kind, const char *name, size_t bytes)
+{
+    struct tensor **link = &queue->bucket[hash_of(kind, name, bytes) & (queue->buckets - 1)];
+    while (*link && !((*link)->kind == kind && (*link)->name_bytes == bytes &&
+                      memcmp((*link)->name, name, bytes) == 0))
+        link = &(*link)->next_of_hash;
+    return link;
+}
+
+/* Twice the buckets; where memory is out, the chains grow instead. */
+static void grow(struct queue *queue)
+{
+    size_t buckets = queue->buckets * 2;
+    struct tensor **bucket = calloc(buckets, sizeof(struct tensor *));
+    if (!bucket)
+        return;
+    for (size_t i = 0; i < queue->buckets; i++)
+        for (struct tensor *tensor = queue->bucket[i], *next; tensor; tensor = next) {
+            next = tensor->next_of_hash;
+            size_t at = hash_of(tensor->kind, tensor->name, tensor->name_bytes) & (buckets - 1);
+            tensor->next_of_hash = bucket[at];
+            bucket[at] = tensor;
+        }
+    free(queue->bucket);
+    queue->bucket = bucket;
+    queue->buckets = buckets;
+}
+
+static struct tensor *find_or_make(struct queue *queue, int kind, const char *name)
+{
+    size_t bytes = strlen(name);
+    struct tensor **link = link_of(queue, kind, name, bytes);
+    if (*link)
+        return *link;
+    if (queue->tensors >= queue->buckets) {
+        grow(queue);
+        link = link_of(queue, kind, name, bytes);
+    }
+    struct tensor *tensor = calloc(1, sizeof(*tensor));
+    char *copy = strdup(name);
+    if (!tensor || !copy) {
+        free(tensor);
+        free(copy);
+        return NULL;
+    }
+    *tensor = (struct tensor){.name = copy, .name_bytes = (uint32_t)bytes, .kind = (uint8_t)kind,
+                              .id = RECORD_NO_ID, .cacheable = 1};
+    *link = tensor;
+    queue->tensors++;
+    return tensor;
+}
+
+static void append(struct queue *queue, struct request *request)
+{
+    request->next = NULL;
+    *(queue->last ? &queue->last->next : &queue->first) = request;
+    queue->last = request;
+}
+
+static int32_t submit_locked(struct queue *queue, const char *name, int unnamed,
+                             struct request *request)
+{
+    if (queue->closed)
+        return ronde__fail_text(queue->closed, queue->closed_text ? queue->closed_text : "closed");
+    struct tensor *tensor = find_or_make(queue, request->signature.kind, name);
+    if (!tensor)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the name of a tensor");
+    if (tensor->pending)
+        return ronde__fail(RONDE_ERR_DUPLICATE,
+                           "%s '%s' is already outstanding on this rank: wait for it first",
+                           ronde__kind_name((enum kind)tensor->kind), name);
+    if (unnamed)
+        tensor->cacheable = 0;
+    tensor->pending = request;
+    request->tensor = tensor;
+    append(queue, request);
+    return RONDE_OK;
+}
+
+int32_t ronde__queue_submit(struct queue *queue, const char *name, int unnamed,
+                            struct request *request)
+{
+    pthread_mutex_lock(&queue->lock);
+    int32_t status = submit_locked(queue, name, unnamed, request);
+    pthread_mutex_unlock(&queue->lock);
+    return status;
+}
+
+struct request *ronde__queue_take(struct queue *queue)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct request *all = queue->first;
+    queue->first = queue->last = NULL;
+    pthread_mutex_unlock(&queue->lock);
+    return all;
+}
+
+/* Remembers the number; 0 where memory is out. */
+static int keep_number(struct queue *queue, struct tensor *tensor, uint32_t id)
+{
+    if (id >= queue->id_room) {
+        size_t room = (size_t)id * 2 + 64;
+        struct tensor **grown = realloc(queue->by_id, room * sizeof(struct tensor *));
+        if (!grown)
+            return 0;
+        memset(grown + queue->id_room, 0, (room - queue->id_room) * sizeof(struct tensor *));
+        queue->by_id = grown;
+        queue->id_room = room;
+    }
+    queue->by_id[id] = tensor;
+    tensor->id = id;
+    return 1;
+}
+
+struct request *ronde__queue_match(struct queue *queue, const struct record *decision)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct tensor *tensor =
+        decision->name_bytes
+            ? *link_of(queue, decision->kind, decision->name, decision->name_bytes)
+            : (decision->id < queue->id_room ? queue->by_id[decision->id] : NULL);
+    struct request *request = tensor ? tensor->pending : NULL;
+    if (request && decision->type == RECORD_RUN) {
+        tensor->agreed = request->signature;
+        if (tensor->id == RECORD_NO_ID && decision->id != RECORD_NO_ID &&
+            !keep_number(queue, tensor, decision->id))
+            request = NULL;
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return request;
+}
+
+void ronde__queue_finish(struct queue *queue, struct request *request)
+{
+    struct tensor *tensor = request->tensor;
+    pthread_mutex_lock(&queue->lock);
+    tensor->pending = NULL;
+    request->tensor = NULL;
+    if (tensor->id == RECORD_NO_ID) {
+        struct tensor **link = link_of(queue, tensor->kind, tensor->name, tensor->name_bytes);
+        *link = tensor->next_of_hash;
+        queue->tensors--;
+        free_tensor(tensor);
+    }
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void ronde__queue_shut(struct queue *queue, int32_t status, const char *text)
+{
+    pthread_mutex_lock(&queue->lock);
+    if (!queue->closed) {
+        queue->closed = status;
+        queue->closed_text = strdup(text);
+    }
+    pthread_mutex_unlock(&queue->lock);
+}
+
+struct request *ronde__queue_any(struct queue *queue)
+{
+    struct request *found = NULL;
+    pthread_mutex_lock(&queue->lock);
+    for (size_t i = 0; i < queue->buckets && !found; i++)
+        for (struct tensor *tensor = queue->bucket[i]; tensor && !found;
+             tensor = tensor->next_of_hash)
+            found = tensor->pending;
+    pthread_mutex_unlock(&queue->lock);
+    return found;
+}

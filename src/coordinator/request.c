@@ -1,0 +1,106 @@
+#include "coordinator/request.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/dtype.h"
+#include "base/status.h"
+
+const char *ronde__kind_name(enum kind kind)
+{
+    switch (kind) {
+    case KIND_ALLREDUCE: return "allreduce";
+    case KIND_BROADCAST: return "broadcast";
+    case KIND_ALLGATHER: return "allgather";
+    }
+    return "unknown operation";
+}
+
+static int first_shared_dimension(const struct signature *s)
+{
+    return s->kind == KIND_ALLGATHER ? 1 : 0;
+}
+
+static int shapes_equal(const struct signature *a, const struct signature *b)
+{
+    if (a->dimensions != b->dimensions)
+        return 0;
+    for (int i = first_shared_dimension(a); i < a->dimensions; i++)
+        if (a->shape[i] != b->shape[i])
+            return 0;
+    return 1;
+}
+
+/* Scales are compared as bits: a NaN equals itself, and nothing else does. */
+static int same_bits(double a, double b)
+{
+    return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+int ronde__signature_equal(const struct signature *a, const struct signature *b)
+{
+    return a->kind == b->kind && a->dtype == b->dtype && a->op == b->op && a->root == b->root &&
+           same_bits(a->prescale, b->prescale) && same_bits(a->postscale, b->postscale) &&
+           shapes_equal(a, b);
+}
+
+size_t ronde__signature_count(const struct signature *s)
+{
+    size_t count = 1;
+    for (int i = first_shared_dimension(s); i < s->dimensions; i++)
+        count *= s->shape[i];
+    return count;
+}
+
+static void write_shape(char *text, size_t bytes, const struct signature *s)
+{
+    size_t at = (size_t)snprintf(text, bytes, "[");
+    for (int i = 0; i < s->dimensions && at < bytes; i++)
+        if (i < first_shared_dimension(s))
+            at += (size_t)snprintf(text + at, bytes - at, "any");
+        else
+            at += (size_t)snprintf(text + at, bytes - at, "%s%llu", i ? ", " : "",
+                                   (unsigned long long)s->shape[i]);
+    if (at < bytes)
+        snprintf(text + at, bytes - at, "]");
+}
+
+/* The first thing that differs, and its two values as text. */
+static const char *difference(const struct signature *a, const struct signature *b, char *of_a,
+                              char *of_b, size_t bytes)
+{
+    if (a->dtype != b->dtype) {
+        snprintf(of_a, bytes, "%s", ronde_dtype_name(a->dtype));
+        snprintf(of_b, bytes, "%s", ronde_dtype_name(b->dtype));
+        return "dtype";
+    }
+    if (!shapes_equal(a, b)) {
+        write_shape(of_a, bytes, a);
+        write_shape(of_b, bytes, b);
+        return "shape";
+    }
+    if (a->op != b->op) {
+        snprintf(of_a, bytes, "%s", ronde_op_name(a->op));
+        snprintf(of_b, bytes, "%s", ronde_op_name(b->op));
+        return "op";
+    }
+    if (a->root != b->root) {
+        snprintf(of_a, bytes, "%d", a->root);
+        snprintf(of_b, bytes, "%d", b->root);
+        return "root";
+    }
+    int pre = !same_bits(a->prescale, b->prescale);
+    snprintf(of_a, bytes, "%.17g", pre ? a->prescale : a->postscale);
+    snprintf(of_b, bytes, "%.17g", pre ? b->prescale : b->postscale);
+    return pre ? "prescale" : "postscale";
+}
+
+char *ronde__signature_conflict(const char *name, const struct signature *a, int rank_a,
+                                const struct signature *b, int rank_b)
+{
+    char of_a[400], of_b[400];
+    const char *what = difference(a, b, of_a, of_b, sizeof(of_a));
+    return ronde__text("%s '%s': %s differs: rank %d has %s, rank %d has %s; submit the same on "
+                       "every rank",
+                       ronde__kind_name((enum kind)a->kind), name, what, rank_a, of_a, rank_b, of_b);
+}

@@ -1,0 +1,156 @@
+/* Direct operations: the caller's own thread runs the collective, on a communicator of their own. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/dtype.h"
+#include "base/status.h"
+#include "context.h"
+
+enum { TAG_DIRECT = 2 };
+
+int32_t ronde__direct_open(struct direct *direct, struct net *net, const struct arena *arena,
+                           const struct settings *settings)
+{
+    *direct = (struct direct){0};
+    int32_t status = ronde__communicator_open(&direct->communicator, net, arena, settings,
+                                              TAG_DIRECT);
+    if (status)
+        return status;
+    direct->bytes_of = calloc((size_t)net->size, sizeof(*direct->bytes_of));
+    status = direct->bytes_of ? ronde__select_read(&direct->select, settings->allreduce)
+                              : ronde__fail(RONDE_ERR_MEMORY, "no memory for the rows of %d ranks",
+                                            net->size);
+    if (status) {
+        free(direct->bytes_of);
+        ronde__communicator_close(&direct->communicator);
+        return status;
+    }
+    direct->patience.spin_ns = settings->spin_us < 0 ? ronde__spin_budget_ns(net->local_size)
+                                                     : (int64_t)(settings->spin_us * 1000);
+    pthread_mutex_init(&direct->lock, NULL);
+    return RONDE_OK;
+}
+
+void ronde__direct_close(struct direct *direct)
+{
+    free(direct->bytes_of);
+    pthread_mutex_destroy(&direct->lock);
+    ronde__communicator_close(&direct->communicator);
+}
+
+/* Steps what was started, or passes up why it was not. The lock is held. */
+static int32_t run(struct direct *direct, int32_t status)
+{
+    enum { WIRE_NAP_NS = 50000 }; /* MPI rings no bell */
+    struct communicator *c = &direct->communicator;
+    struct patience patience = direct->patience;
+    patience.nap_ns = c->net->nodes > 1 ? WIRE_NAP_NS : 0;
+    if (!status)
+        status = ronde__wait_for(ronde__communicator_bell(c), &patience, ronde__communicator_step,
+                                 c);
+    if (status < 0)
+        direct->failed = status;
+    else
+        direct->operations++;
+    return status < 0 ? status : RONDE_OK;
+}
+
+/* After a failure the ranks no longer agree where they are. */
+static int32_t lock(struct direct *direct)
+{
+    pthread_mutex_lock(&direct->lock);
+    if (!direct->failed)
+        return RONDE_OK;
+    pthread_mutex_unlock(&direct->lock);
+    return ronde__fail(direct->failed, "an earlier direct operation failed (%s): close the context",
+                       ronde_status_name(direct->failed));
+}
+
+int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out, size_t count,
+                               int32_t dtype, int32_t op, const ronde_call *call)
+{
+    int32_t status = ronde__check_open(context);
+    struct demand d = {.kind = KIND_ALLREDUCE, .in = in, .out = out, .count = count,
+                       .dtype = dtype, .op = op};
+    if (!status)
+        status = ronde__check_demand(context, NULL, &d, call);
+    if (status || !count)
+        return status;
+    struct direct *direct = &context->direct;
+    struct net *net = context->net;
+    struct reduction whole = ronde__reduction(dtype, op, d.signature.prescale,
+                                              d.signature.postscale, (uint32_t)net->size);
+    const struct piece piece = {in, out, count};
+    if ((status = lock(direct)))
+        return status;
+    status = ronde__communicator_start_allreduce(
+        &direct->communicator, &piece, 1, &whole,
+        ronde__select(&direct->select, d.bytes, net->nodes));
+    status = run(direct, status);
+    pthread_mutex_unlock(&direct->lock);
+    return status;
+}
+
+int32_t ronde_direct_broadcast(ronde_context *context, const void *in, void *out, size_t count,
+                               int32_t dtype, int32_t root, const ronde_call *call)
+{
+    int32_t status = ronde__check_open(context);
+    struct demand d = {.kind = KIND_BROADCAST, .in = in, .out = out, .count = count,
+                       .dtype = dtype, .root = root};
+    if (!status)
+        status = ronde__check_demand(context, NULL, &d, call);
+    if (status || !count)
+        return status;
+    struct direct *direct = &context->direct;
+    if ((status = lock(direct)))
+        return status;
+    status = ronde__communicator_start_broadcast(&direct->communicator, in, out, d.bytes, root);
+    status = run(direct, status);
+    pthread_mutex_unlock(&direct->lock);
+    return status;
+}
+
+/* Every rank's bytes; their sum, or an overflow. */
+static int32_t list_bytes(struct direct *direct, int ranks, size_t rows, size_t row_bytes,
+                          const size_t *rows_by_rank, size_t *total)
+{
+    *total = 0;
+    for (int rank = 0; rank < ranks; rank++) {
+        size_t bytes, of_rank = rows_by_rank ? rows_by_rank[rank] : rows;
+        if (__builtin_mul_overflow(of_rank, row_bytes, &bytes) ||
+            __builtin_add_overflow(*total, bytes, total) || *total > PTRDIFF_MAX)
+            return ronde__fail(RONDE_ERR_OVERFLOW, "the gathered rows exceed the address space");
+        direct->bytes_of[rank] = bytes;
+    }
+    return RONDE_OK;
+}
+
+int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t rows,
+                               size_t row_count, int32_t dtype, void *out,
+                               const size_t *rows_by_rank, const ronde_call *call)
+{
+    int32_t status = ronde__check_open(context);
+    struct demand d = {.kind = KIND_ALLGATHER, .in = in, .rows = rows, .row_count = row_count,
+                       .dtype = dtype, .out = out};
+    if (!status)
+        status = ronde__check_demand(context, NULL, &d, call);
+    if (status)
+        return status;
+    int me = context->net->rank;
+    if (rows_by_rank && rows_by_rank[me] != rows)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "rows_by_rank says %zu rows for this rank %d, the "
+                           "call %zu", rows_by_rank[me], me, rows);
+    struct direct *direct = &context->direct;
+    if ((status = lock(direct)))
+        return status;
+    size_t total;
+    status = list_bytes(direct, context->net->size, rows, row_count * ronde_dtype_bytes(dtype),
+                        rows_by_rank, &total);
+    if (!status && total && !out)
+        status = ronde__fail(RONDE_ERR_ARGUMENT, "the output is NULL, but gets %zu bytes", total);
+    if (!status && total)
+        status = run(direct, ronde__communicator_start_gather(&direct->communicator, in, out,
+                                                              direct->bytes_of));
+    pthread_mutex_unlock(&direct->lock);
+    return status;
+}

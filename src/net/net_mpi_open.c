@@ -1,0 +1,194 @@
+/* Opening and closing over MPI: two duplicates of the caller's communicator (one for data, one for
+ * control messages, so that neither matches the other's tags) and the ranks of each node. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "net/net_mpi.h"
+
+static void free_communicator(MPI_Comm *communicator)
+{
+    if (*communicator != MPI_COMM_NULL)
+        MPI_Comm_free(communicator);
+}
+
+static void close_net(struct net *base)
+{
+    struct mpi_net *net = ronde__mpi_net_of(base);
+    if (ronde__mpi_enter(net) != RONDE_OK)
+        return; /* on a thread that MPI forbids: leave all as it is */
+    if (ronde__mpi_is_running()) { /* else the caller has finalised MPI, which freed its part */
+        ronde__mpi_finish_letters(net);
+        free_communicator(&net->control);
+        free_communicator(&net->data);
+    }
+    ronde__mpi_exit(net);
+    while (net->spare_transfers) {
+        struct mpi_transfer *transfer = net->spare_transfers;
+        net->spare_transfers = transfer->next;
+        free(transfer);
+    }
+    ronde__net_free_nodes(base);
+    pthread_mutex_destroy(&net->lock);
+    free(net);
+    ronde__mpi_leave();
+}
+
+static const struct net_operations operations = {
+    .send = ronde__mpi_send,
+    .recv = ronde__mpi_recv,
+    .test = ronde__mpi_test,
+    .post = ronde__mpi_post,
+    .poll = ronde__mpi_poll,
+    .allgather = ronde__mpi_allgather,
+    .close = close_net,
+};
+
+static int32_t duplicate(MPI_Comm communicator, MPI_Comm *copy)
+{
+    int32_t status = ronde__mpi_status(MPI_Comm_dup(communicator, copy),
+                                       "duplicating the communicator");
+    if (status == RONDE_OK)
+        status = ronde__mpi_status(MPI_Comm_set_errhandler(*copy, MPI_ERRORS_RETURN),
+                                   "asking MPI to return errors");
+    return status;
+}
+
+/* The lowest rank of this rank's host, as MPI sees hosts. */
+static int32_t find_host(const struct mpi_net *net, int *lowest)
+{
+    MPI_Comm host = MPI_COMM_NULL;
+    int code = MPI_Comm_split_type(net->data, MPI_COMM_TYPE_SHARED, net->base.rank, MPI_INFO_NULL,
+                                   &host);
+    if (code == MPI_SUCCESS) {
+        *lowest = net->base.rank; /* ranks are ordered by it: the first one's is the lowest */
+        code = MPI_Bcast(lowest, 1, MPI_INT, 0, host);
+    }
+    free_communicator(&host);
+    return ronde__mpi_status(code, "finding the ranks of this host");
+}
+
+/* What each rank tells the others when it opens. */
+struct hello {
+    int32_t status;
+    int host; /* lowest rank of its host */
+    int era;  /* nets that its process has opened */
+};
+
+static _Atomic int eras;
+
+/* The first rank whose opening went wrong makes it fail on all, so that none is left waiting. */
+static int32_t agree(const struct hello *hellos, int size)
+{
+    for (int rank = 0; rank < size; rank++)
+        if (hellos[rank].status != RONDE_OK)
+            return ronde__fail(hellos[rank].status, "rank %d could not open its network (%s): see "
+                                                    "its own message", rank,
+                               ronde_status_name(hellos[rank].status));
+    return RONDE_OK;
+}
+
+static int32_t read_hellos(struct mpi_net *net, const struct hello *hellos, size_t ranks_per_node,
+                           int *colour)
+{
+    int32_t status = agree(hellos, net->base.size);
+    if (status != RONDE_OK)
+        return status;
+    for (int rank = 0; rank < net->base.size; rank++) {
+        colour[rank] = hellos[rank].host;
+        net->era = hellos[rank].era > net->era ? hellos[rank].era : net->era;
+    }
+    int known = atomic_load(&eras); /* one past the highest that any of us has used */
+    while (known <= net->era && !atomic_compare_exchange_weak(&eras, &known, net->era + 1))
+        ;
+    net->era %= 32767; /* MPI promises tags up to here */
+    ronde__net_split_nodes(net->base.size, ranks_per_node, colour);
+    return ronde__net_set_nodes(&net->base, colour);
+}
+
+static int32_t find_nodes(struct mpi_net *net, size_t ranks_per_node)
+{
+    size_t size = (size_t)net->base.size;
+    struct hello mine = {.era = atomic_load(&eras)};
+    int *colour = malloc(size * sizeof(*colour));
+    struct hello *hellos = malloc(size * sizeof(*hellos));
+    int32_t status = RONDE_ERR_MEMORY;
+    if (!colour || !hellos) {
+        ronde__fail(status, "no memory for the hosts of %zu ranks", size);
+        goto out;
+    }
+    mine.status = find_host(net, &mine.host);
+    status = ronde__mpi_allgather(&net->base, &mine, sizeof(mine), hellos);
+    if (status == RONDE_OK)
+        status = mine.status != RONDE_OK ? mine.status
+                                         : read_hellos(net, hellos, ranks_per_node, colour);
+out:
+    free(hellos);
+    free(colour);
+    return status;
+}
+
+/* Ronde's own thread may call MPI beside the caller where MPI takes any call at any time, or where
+ * the caller leaves MPI to us. */
+static int may_run_in_background(int level)
+{
+    return level == MPI_THREAD_MULTIPLE || (level == MPI_THREAD_SERIALIZED && ronde__mpi_is_ours());
+}
+
+static int32_t check_thread(struct mpi_net *net)
+{
+    int is_main = 0;
+    MPI_Query_thread(&net->level);
+    MPI_Is_thread_main(&is_main);
+    net->opener = pthread_self();
+    net->base.background = may_run_in_background(net->level);
+    if (is_main || net->level >= MPI_THREAD_SERIALIZED)
+        return RONDE_OK;
+    return ronde__fail(RONDE_ERR_THREADS, "MPI was initialised at %s: open from the thread that "
+                                          "initialised it", ronde__net_thread_level());
+}
+
+static int32_t open_over(MPI_Comm communicator, size_t ranks_per_node, struct mpi_net *net)
+{
+    int32_t status = ronde__mpi_check_communicator(communicator);
+    if (status != RONDE_OK || (status = check_thread(net)) != RONDE_OK)
+        return status;
+    if ((status = duplicate(communicator, &net->data)) != RONDE_OK ||
+        (status = duplicate(net->data, &net->control)) != RONDE_OK)
+        return status;
+    MPI_Comm_rank(net->data, &net->base.rank);
+    MPI_Comm_size(net->data, &net->base.size);
+    return find_nodes(net, ranks_per_node);
+}
+
+static struct mpi_net *new_net(void)
+{
+    struct mpi_net *net = calloc(1, sizeof(*net));
+    if (!net)
+        return NULL;
+    net->base.operations = &operations;
+    net->data = net->control = MPI_COMM_NULL;
+    net->level = MPI_THREAD_MULTIPLE; /* until known: takes no turn */
+    pthread_mutex_init(&net->lock, NULL);
+    return net;
+}
+
+int32_t ronde__net_open_mpi(int32_t fortran_communicator, int owns_mpi, size_t ranks_per_node,
+                            struct net **opened)
+{
+    int32_t status = ronde__mpi_join(owns_mpi);
+    if (status != RONDE_OK)
+        return status;
+    struct mpi_net *net = new_net();
+    if (!net) {
+        ronde__mpi_leave();
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a network");
+    }
+    MPI_Comm communicator = owns_mpi ? MPI_COMM_WORLD : MPI_Comm_f2c(fortran_communicator);
+    status = open_over(communicator, ranks_per_node, net);
+    if (status == RONDE_OK)
+        *opened = &net->base;
+    else
+        close_net(&net->base);
+    return status;
+}

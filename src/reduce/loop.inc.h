@@ -1,0 +1,80 @@
+/* The loop of every kernel of the type T (see kernels.inc.h), and the kernels.
+ *
+ * Outside over the elements, STRIDE bytes at a time held in registers, inside over the sources: each
+ * source is read once, the result is written once, and no intermediate sum touches memory. Bytes
+ * moved: (n + 1) * size. STRIDE is several vectors, so that the additions of different vectors
+ * overlap and the inner loop's cost is shared. */
+#define STRIDE (UNROLL * WIDTH)
+
+INLINE void OF(step)(char *dst, const char *const *sources, int n, size_t at, int vectors, int op,
+                     int kind, const struct recipe *recipe)
+{
+    OF(vector) sum[UNROLL];
+#pragma GCC unroll 8
+    for (int i = 0; i < vectors; i++)
+        sum[i] = OF(prepare)(OF(load)(sources[0] + at + i * WIDTH), op, kind, recipe);
+    for (int s = 1; s < n; s++) {
+        const char *source = sources[s] + at;
+#pragma GCC unroll 8
+        for (int i = 0; i < vectors; i++) {
+            OF(vector) next = OF(prepare)(OF(load)(source + i * WIDTH), op, kind, recipe);
+            sum[i] = OF(combine)(sum[i], next, op);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < vectors; i++)
+        OF(store)(dst + at + i * WIDTH, OF(finish)(sum[i], op, kind, recipe));
+}
+
+/* Less than a vector: through one that is padded with zeros, by the same arithmetic. */
+INLINE void OF(rest)(char *dst, const char *const *sources, int n, size_t at, size_t bytes, int op,
+                     int kind, const struct recipe *recipe)
+{
+    char one[WIDTH] = {0};
+    memcpy(one, sources[0] + at, bytes);
+    OF(vector) sum = OF(prepare)(OF(load)(one), op, kind, recipe);
+    for (int s = 1; s < n; s++) {
+        memcpy(one, sources[s] + at, bytes);
+        sum = OF(combine)(sum, OF(prepare)(OF(load)(one), op, kind, recipe), op);
+    }
+    OF(store)(one, OF(finish)(sum, op, kind, recipe));
+    memcpy(dst + at, one, bytes);
+}
+
+INLINE void OF(run)(char *dst, const char *const *sources, int n, size_t bytes, int op, int kind,
+                    const struct recipe *shared)
+{
+    /* A copy that no store can change keeps the factors in registers. */
+    const struct recipe recipe = *shared;
+    size_t at = 0;
+    for (; bytes - at >= STRIDE; at += STRIDE)
+        OF(step)(dst, sources, n, at, UNROLL, op, kind, &recipe);
+    for (; bytes - at >= WIDTH; at += WIDTH)
+        OF(step)(dst, sources, n, at, 1, op, kind, &recipe);
+    if (bytes > at)
+        OF(rest)(dst, sources, n, at, bytes - at, op, kind, &recipe);
+}
+
+#define KERNEL(name, op, kind) \
+    static void OF(name)(const struct recipe *recipe, void *dst, const void *const *sources, \
+                         int n, size_t count) \
+    { \
+        OF(run)(dst, (const char *const *)sources, n, count * OF(BYTES), op, kind, recipe); \
+    }
+
+KERNEL(sum_plain, RONDE_SUM, KIND_PLAIN)
+KERNEL(min_plain, RONDE_MIN, KIND_PLAIN)
+KERNEL(max_plain, RONDE_MAX, KIND_PLAIN)
+KERNEL(product_plain, RONDE_PRODUCT, KIND_PLAIN)
+#ifdef SCALES
+KERNEL(sum_times, RONDE_SUM, KIND_TIMES)
+KERNEL(sum_divide, RONDE_SUM, KIND_DIVIDE)
+KERNEL(sum_scaled, RONDE_SUM, KIND_SCALED)
+KERNEL(min_scaled, RONDE_MIN, KIND_SCALED)
+KERNEL(max_scaled, RONDE_MAX, KIND_SCALED)
+KERNEL(product_scaled, RONDE_PRODUCT, KIND_SCALED)
+#endif
+
+#undef KERNEL
+#undef STRIDE
+#undef T

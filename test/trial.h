@@ -1,0 +1,183 @@
+/* What the tests of the public API share: a rank's tally of failures, dice, guarded memory.
+ *
+ * A rank that finds a failure goes on, or the others would wait for it: so these checks count and
+ * never return. Ranks may be threads of one process: nothing here is global. */
+#ifndef RONDE_TEST_TRIAL_H
+#define RONDE_TEST_TRIAL_H
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ranks.h"
+#include "ronde.h"
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define TRIAL_IS_SLOW 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define TRIAL_IS_SLOW 1
+#endif
+#endif
+#ifndef TRIAL_IS_SLOW
+#define TRIAL_IS_SLOW 0 /* 1: built with a sanitizer; tests repeat less */
+#endif
+
+struct trial {
+    ronde_context *context;
+    int rank, size;
+    int failures;
+};
+
+static inline struct trial trial_begin(ronde_context *context)
+{
+    struct trial trial = {context, ronde_rank(context), ronde_size(context), 0};
+    return trial;
+}
+
+static inline int trial_end(const struct trial *trial)
+{
+    if (trial->failures)
+        fprintf(stderr, "rank %d: %d checks failed\n", trial->rank, trial->failures);
+    return trial->failures ? 1 : 0;
+}
+
+/* Counts a failure and, for the first few of a rank, tells it. */
+__attribute__((format(printf, 4, 5))) static inline void
+trial_fail(struct trial *trial, const char *file, int line, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    if (trial->failures++ >= 8)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "%s:%d: rank %d of %d: %s\n", file, line, trial->rank, trial->size, text);
+}
+
+#define EXPECT(trial, condition, ...) \
+    do { \
+        if (!(condition)) \
+            trial_fail(trial, __FILE__, __LINE__, __VA_ARGS__); \
+    } while (0)
+
+static inline int32_t trial_status(struct trial *trial, int32_t status, int32_t wanted,
+                                   const char *call, const char *file, int line)
+{
+    if (status != wanted)
+        trial_fail(trial, file, line, "%s: status %d (%s), not %d (%s); last error \"%s\"", call,
+                   (int)status, ronde_status_name(status), (int)wanted, ronde_status_name(wanted),
+                   status < 0 ? ronde_last_error() : "");
+    return status;
+}
+
+/* Evaluates to the status of `call`, which ought to be `wanted`. */
+#define EXPECT_STATUS(trial, wanted, call) \
+    trial_status(trial, call, wanted, #call, __FILE__, __LINE__)
+
+/* ---- dice: a seeded generator (SplitMix64) ------------------------------------------------- */
+
+static inline uint64_t mix(uint64_t x)
+{
+    x += UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+static inline size_t dice_below(uint64_t *dice, size_t n)
+{
+    *dice += UINT64_C(0x9e3779b97f4a7c15);
+    return (size_t)(mix(*dice) % n);
+}
+
+/* 0 .. n-1 in an order of their own for each state of the dice. */
+static inline void dice_order(uint64_t *dice, size_t *order, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t j = dice_below(dice, i + 1);
+        order[i] = order[j];
+        order[j] = i;
+    }
+}
+
+/* ---- memory with guards --------------------------------------------------------------------- */
+
+enum { GUARD_BYTES = 64, GUARD = 0xa5 };
+
+struct memory {
+    unsigned char *base, *data;
+    size_t bytes, room;
+    int in_arena;
+};
+
+/* `bytes` at `skew` bytes past an address aligned to 16, between guards; in the context's arena
+ * where asked. Out of room there, `may_fall_back` takes private memory instead. */
+static inline void memory_open(struct trial *trial, struct memory *memory, size_t bytes, size_t skew,
+                               int in_arena, int may_fall_back)
+{
+    void *base = NULL;
+    memory->bytes = bytes;
+    memory->room = bytes + skew + 2 * (size_t)GUARD_BYTES;
+    memory->in_arena = 0;
+    if (in_arena) {
+        int32_t status = ronde_malloc(trial->context, memory->room, &base);
+        memory->in_arena = status == RONDE_OK;
+        if (status != RONDE_OK && !(may_fall_back && status == RONDE_ERR_MEMORY))
+            EXPECT_STATUS(trial, RONDE_OK, status);
+    }
+    if (!memory->in_arena)
+        base = malloc(memory->room);
+    if (!base) {
+        fprintf(stderr, "out of memory for %zu bytes\n", memory->room);
+        abort();
+    }
+    memory->base = base;
+    memory->data = memory->base + GUARD_BYTES + skew;
+    memset(memory->base, GUARD, memory->room);
+}
+
+static inline int memory_guards_hold(const struct memory *memory)
+{
+    for (const unsigned char *at = memory->base; at < memory->base + memory->room; at++) {
+        if (at == memory->data)
+            at += memory->bytes;
+        if (*at != GUARD)
+            return 0;
+    }
+    return 1;
+}
+
+static inline void memory_close(struct trial *trial, struct memory *memory)
+{
+    EXPECT(trial, memory_guards_hold(memory), "bytes outside a buffer of %zu were written",
+           memory->bytes);
+    if (memory->in_arena)
+        EXPECT_STATUS(trial, RONDE_OK, ronde_free(trial->context, memory->base));
+    else
+        free(memory->base);
+}
+
+/* ---- small helpers --------------------------------------------------------------------------- */
+
+static inline void nap(double seconds)
+{
+    struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    nanosleep(&time, NULL);
+}
+
+/* All ranks meet; also the proof that the context still works. */
+static inline void meet(struct trial *trial, const char *name)
+{
+    int64_t mine = trial->rank + 1, sum = 0;
+    EXPECT_STATUS(trial, RONDE_OK,
+                  ronde_allreduce(trial->context, name, &mine, &sum, 1, RONDE_INT64, RONDE_SUM, NULL));
+    EXPECT(trial, sum == (int64_t)trial->size * (trial->size + 1) / 2, "meeting %s: sum %lld", name,
+           (long long)sum);
+}
+
+#endif
