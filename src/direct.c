@@ -6,7 +6,10 @@
 #include "base/status.h"
 #include "context.h"
 
-enum { TAG_DIRECT = 2 };
+enum {
+    TAG_DIRECT = 2,
+    WIRE_NAP_NS = 50000 /* MPI rings no bell */
+};
 
 int32_t ronde__direct_open(struct direct *direct, struct net *net, const struct arena *arena,
                            const struct settings *settings)
@@ -25,8 +28,8 @@ int32_t ronde__direct_open(struct direct *direct, struct net *net, const struct 
         ronde__communicator_close(&direct->communicator);
         return status;
     }
-    direct->patience.spin_ns = settings->spin_us < 0 ? ronde__spin_budget_ns(net->local_size)
-                                                     : (int64_t)(settings->spin_us * 1000);
+    direct->patience = ronde__patience(net->local_size, settings->spin_us);
+    direct->patience.nap_ns = net->nodes > 1 ? WIRE_NAP_NS : 0;
     pthread_mutex_init(&direct->lock, NULL);
     return RONDE_OK;
 }
@@ -41,13 +44,10 @@ void ronde__direct_close(struct direct *direct)
 /* Steps what was started, or passes up why it was not. The lock is held. */
 static int32_t run(struct direct *direct, int32_t status)
 {
-    enum { WIRE_NAP_NS = 50000 }; /* MPI rings no bell */
     struct communicator *c = &direct->communicator;
-    struct patience patience = direct->patience;
-    patience.nap_ns = c->net->nodes > 1 ? WIRE_NAP_NS : 0;
     if (!status)
-        status = ronde__wait_for(ronde__communicator_bell(c), &patience, ronde__communicator_step,
-                                 c);
+        status = ronde__wait_for(ronde__communicator_bell(c), &direct->patience,
+                                 ronde__communicator_step, c);
     if (status < 0)
         direct->failed = status;
     else

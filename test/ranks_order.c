@@ -62,17 +62,18 @@ static int32_t tensor_wait(struct tensor *tensor, uint64_t *dice, const struct t
 {
     size_t way = dice_below(dice, 4);
     int32_t status = RONDE_PENDING;
+    time_t give_up = time(NULL) + 20;
     if (way == 0)
         return ronde_wait(trial->context, tensor->handle);
     if (way == 1) { /* poll keeps the handle, wait frees it */
-        for (int i = 0; status == RONDE_PENDING && i < 400000; i++) {
+        while (status == RONDE_PENDING && time(NULL) < give_up) {
             status = ronde_poll(trial->context, tensor->handle);
             if (status == RONDE_PENDING)
                 nap(5e-5);
         }
         return status == RONDE_OK ? ronde_wait(trial->context, tensor->handle) : status;
     }
-    for (int i = 0; status == RONDE_PENDING && i < 400000; i++)
+    while (status == RONDE_PENDING && time(NULL) < give_up)
         status = ronde_wait_for(trial->context, tensor->handle, way == 2 ? 0.0 : 1e-3);
     return status;
 }

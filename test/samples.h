@@ -156,10 +156,11 @@ static inline uint64_t integer_result(const struct sampling *what, int ranks, si
             result = what->op == RONDE_PRODUCT ? result * one : result + one;
     }
     result = narrowed(result, what->dtype);
+    if (what->postscale != 1) /* small then; truncated once, after both the division and the scale */
+        return (uint64_t)(int64_t)((double)(int64_t)result / (what->op == RONDE_AVERAGE ? ranks : 1) *
+                                   what->postscale);
     if (what->op == RONDE_AVERAGE)
         result = is_signed ? (uint64_t)((int64_t)result / ranks) : result / (uint64_t)ranks;
-    if (what->postscale != 1)
-        result = (uint64_t)(int64_t)((double)(int64_t)result * what->postscale);
     return result;
 }
 

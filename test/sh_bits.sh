@@ -22,7 +22,7 @@ compare() {
     for settings in "" "" fusion_threshold=0 fusion_threshold=1K progress=thread; do
         RONDE_RANKS_PER_NODE=$2 bits tools/mpirun.sh -np "$1" "$program" --settings "$settings" 1
     done
-    bits "$program" --threads "$1" --per-node "$2"
+    bits "$program" --threads "$1" --per-node "$2" 2
     [ "$(sort -u "$scratch/bits" | wc -l)" -eq 1 ] || {
         echo "FAILED: $1 ranks, $2 on a node: other bits from run to run" >&2
         cat "$scratch/bits" >&2

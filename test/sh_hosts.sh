@@ -1,5 +1,5 @@
 #!/bin/bash
-# ronde-test: timeout=400 sanitizers=address
+# ronde-test: timeout=400 sanitizers=address serial
 # Real hosts (network namespaces, TCP between them): the tests that say hosts=RANKS/PER_HOST in their
 # first lines, and the demo. The bits of a result are the same there as on pretended nodes.
 set -u

@@ -1,7 +1,7 @@
 #!/bin/bash
 # ronde-test: timeout=150
-# The network between hosts, over TCP: hosts come out as nodes, and everything that a network must do
-# works between them. hosts.sh starts mpirun; runs do not collide.
+# The network between hosts, over TCP: hosts come out as nodes, and everything that a network must
+# do works between them. hosts.sh starts mpirun; runs do not collide.
 here=$(dirname "$0")
 program=${BUILD:-build}/test/mpi_net
 [ -x "$program" ] || { echo "$program is not built: make tests" >&2; exit 1; }

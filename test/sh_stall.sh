@@ -12,13 +12,13 @@ failures=0
 # check RANKS RANKS_PER_NODE
 check() {
     missing=$(($1 - 1))
-    RONDE_STALL_WARN=0.3 RONDE_RANKS_PER_NODE=$2 \
+    RONDE_STALL_WARN=0.5 RONDE_RANKS_PER_NODE=$2 \
         tools/mpirun.sh -np "$1" "$program" --settings stall_abort=1 >"$scratch/out" 2>&1 || {
         cat "$scratch/out" >&2
         echo "$1 ranks, $2 on a node: the test itself did not pass" >&2
         exit 1
     }
-    # The first such line is the report: after 0.3 s, not the error after 1 s.
+    # The first such line is the report: after 0.5 s, not the error after 1 s.
     line=$(grep -m1 'lonely' "$scratch/out" || :)
     for word in lonely "rank $missing\|ranks $missing" lonelx sum; do
         echo "$line" | grep -q -- "$word" || {

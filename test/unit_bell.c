@@ -44,7 +44,7 @@ static void *play(void *state)
     struct player *player = state;
     struct game *game = player->game;
     for (uint32_t round = 0; round < player->rounds && !player->failed; round++) {
-        struct patience patience = {.spin_ns = player->spin_ns,
+        struct patience patience = {.spin_ns = player->spin_ns, .spin_now_ns = player->spin_ns,
                                     .deadline_ns = ronde__now_ns() + 20 * second};
         int32_t said = ronde__wait_for(&game->bell[player->me], &patience, my_turn, player);
         player->failed = said != RONDE__DONE || game->ball != 2 * round + player->me;
@@ -87,10 +87,10 @@ static void no_wakeup_is_lost_when_spins_end_as_rings_come(void)
 
 static void spinning_threads_play_too(void)
 {
-    double us = play_with_threads(20000, ronde__spin_budget_ns(2));
+    double us = play_with_threads(20000, ronde__patience(2, -1).spin_ns);
     CHECK(us >= 0);
     printf("ping-pong with a spin of %lld us: %.2f us a round\n",
-           (long long)ronde__spin_budget_ns(2) / 1000, us);
+           (long long)ronde__patience(2, -1).spin_ns / 1000, us);
 }
 
 static void processes_share_a_bell(void)
@@ -139,7 +139,8 @@ static void deadline_ends_the_wait_but_not_early(void)
     for (int64_t spin_ns = 0; spin_ns <= second; spin_ns += second / 2) {
         struct gate gate = {.steps = 0};
         int64_t deadline = ronde__now_ns() + 30 * millisecond;
-        struct patience patience = {.spin_ns = spin_ns, .deadline_ns = deadline};
+        struct patience patience = {.spin_ns = spin_ns, .spin_now_ns = spin_ns,
+                                    .deadline_ns = deadline};
         CHECK(ronde__wait_for(&gate.bell, &patience, look_at_gate, &gate) == RONDE_PENDING);
         int64_t late = ronde__now_ns() - deadline;
         CHECK_SAYING(late >= 0 && late < second, "%lld ns late", (long long)late);
@@ -159,7 +160,7 @@ static void deadline_in_the_past_still_gives_one_step(void)
 static void errors_of_a_step_end_the_wait(void)
 {
     struct gate gate = {.says = RONDE_ERR_PEER};
-    struct patience patience = {.spin_ns = second};
+    struct patience patience = {.spin_ns = second, .spin_now_ns = second};
     CHECK(ronde__wait_for(&gate.bell, &patience, look_at_gate, &gate) == RONDE_ERR_PEER);
     CHECK(gate.steps == 1);
 }
@@ -200,7 +201,7 @@ static void naps_look_again_without_a_ring(void)
 static void idle_sleeper_uses_no_cpu(void)
 {
     struct gate gate = {.steps = 0};
-    struct patience patience = {.spin_ns = 50000,
+    struct patience patience = {.spin_ns = 50000, .spin_now_ns = 50000,
                                 .deadline_ns = ronde__now_ns() + 400 * millisecond};
     int64_t cpu = ronde__thread_cpu_ns();
     CHECK(ronde__wait_for(&gate.bell, &patience, look_at_gate, &gate) == RONDE_PENDING);
@@ -297,8 +298,8 @@ static void ring_others_leaves_ones_own_bell_alone(void)
 
 static void nobody_spins_where_ranks_outnumber_cpus(void)
 {
-    CHECK(ronde__spin_budget_ns(1) > 0);
-    CHECK(ronde__spin_budget_ns(ronde__cpu_count_of_node() + 1) == 0);
+    CHECK(ronde__patience(1, -1).spin_ns > 0);
+    CHECK(ronde__patience(ronde__cpu_count_of_node() + 1, -1).spin_ns == 0);
 }
 
 int main(void)

@@ -376,12 +376,12 @@ static void an_executor_runs_again_with_other_data(void)
         }
 }
 
-/* Two steps of one round with one peer, of one block and of two: not what today's algorithms do. */
 static size_t all_large(int block)
 {
     return 400000 + (size_t)block;
 }
 
+/* Two steps of one round with one peer, of one block and of two: not what today's algorithms do. */
 static void *run_two_steps_at_once(void *context)
 {
     struct rank *rank = context;

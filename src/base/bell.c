@@ -91,6 +91,7 @@ static int32_t sleep_unless_moved(struct bell *bell, const struct patience *pati
                                   ronde__step_function *step, void *state)
 {
     atomic_fetch_add(&bell->asleep, 1); /* pairs with the look in ring: see the header */
+    order_before_look();
     uint32_t seen = atomic_load(&bell->rings);
     int32_t said = step(state);
     if (said == RONDE__IDLE)
@@ -99,21 +100,38 @@ static int32_t sleep_unless_moved(struct bell *bell, const struct patience *pati
     return said;
 }
 
+enum { LEAST_SPIN_NS = 1000 }; /* a few hand-overs between free CPUs, a fraction of a futex's */
+
+static void spinning_paid(struct patience *patience)
+{
+    int64_t twice = 2 * patience->spin_now_ns;
+    patience->spin_now_ns = twice < patience->spin_ns ? twice : patience->spin_ns;
+}
+
+static void spinning_was_in_vain(struct patience *patience)
+{
+    int64_t half = patience->spin_now_ns / 2;
+    int64_t least = patience->spin_ns < LEAST_SPIN_NS ? patience->spin_ns : LEAST_SPIN_NS;
+    patience->spin_now_ns = half > least ? half : least;
+}
+
 int32_t ronde__wait_for(struct bell *bell, struct patience *patience, ronde__step_function *step,
                         void *state)
 {
-    enum { STEPS_PER_CLOCK = 32 }; /* a clock costs some 25 ns, an idle step about as much */
+    enum { STEPS_PER_CLOCK = 16 }; /* a clock costs some 25 ns, an idle step about as much */
     int64_t idle_since = 0;
     for (unsigned idle_steps = 0;;) {
         int32_t said = step(state);
-        if (said < 0 || said == RONDE__DONE)
-            return said;
-        if (said == RONDE__MOVED) {
+        if (said != RONDE__IDLE) {
+            if (idle_steps)
+                spinning_paid(patience);
+            if (said != RONDE__MOVED)
+                return said;
             idle_steps = 0;
             idle_since = 0;
             continue;
         }
-        if (patience->spin_ns > 0 && ++idle_steps % STEPS_PER_CLOCK) {
+        if (patience->spin_now_ns > 0 && ++idle_steps % STEPS_PER_CLOCK) {
             pause_cpu();
             continue;
         }
@@ -122,17 +140,23 @@ int32_t ronde__wait_for(struct bell *bell, struct patience *patience, ronde__ste
             return RONDE_PENDING;
         if (!idle_since)
             idle_since = now;
-        if (now - idle_since < patience->spin_ns)
+        if (now - idle_since < patience->spin_now_ns)
             continue;
+        spinning_was_in_vain(patience);
         said = sleep_unless_moved(bell, patience, step, state);
         if (said < 0 || said == RONDE__DONE)
             return said;
+        idle_steps = 0; /* awake: what comes next may come soon */
+        idle_since = 0;
     }
 }
 
-int64_t ronde__spin_budget_ns(int ranks)
+struct patience ronde__patience(int ranks, double spin_us)
 {
-    /* 50 us: a few futex round trips (5 to 15 us each here), so that a peer that is merely late by
-     * a context switch is met awake and a peer that computes is not waited for by burning a CPU. */
-    return ranks > ronde__cpu_count_of_node() ? 0 : 50000;
+    /* 50 us: a few futex round trips (5 to 15 us each), so that a peer that is merely late by a
+     * context switch is met awake and a peer that computes is not waited for by burning a CPU. */
+    int64_t spin_ns = ranks > ronde__cpu_count_of_node() ? 0 : 50000;
+    if (spin_us >= 0)
+        spin_ns = (int64_t)(spin_us * 1000);
+    return (struct patience){.spin_ns = spin_ns, .spin_now_ns = spin_ns};
 }

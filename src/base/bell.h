@@ -27,7 +27,10 @@ enum { RONDE__IDLE = 0, RONDE__MOVED = 1, RONDE__DONE = 2 };
 typedef int32_t ronde__step_function(void *state);
 
 struct patience {
-    int64_t spin_ns;     /* how long to step without progress before sleeping */
+    int64_t spin_ns;     /* how long at most to step without progress before sleeping */
+    int64_t spin_now_ns; /* how long it pays now: halved when spinning was in vain (the peer has no
+                            CPU, or computes), doubled when it was not. Kept between waits where
+                            the structure is. */
     int64_t nap_ns;      /* longest sleep, for what rings no bell (MPI); 0: until rung */
     int64_t deadline_ns; /* ronde__now_ns at which to give up; 0: never */
 };
@@ -37,7 +40,8 @@ struct patience {
 int32_t ronde__wait_for(struct bell *bell, struct patience *patience, ronde__step_function *step,
                         void *state);
 
-/* How long it pays to spin here: 0 where `ranks` of this node outnumber the usable CPUs. */
-int64_t ronde__spin_budget_ns(int ranks);
+/* The patience of a caller among `ranks` ranks of this node. spin_us < 0: chosen here - none where
+ * the ranks outnumber the usable CPUs. */
+struct patience ronde__patience(int ranks, double spin_us);
 
 #endif

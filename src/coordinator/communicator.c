@@ -26,6 +26,7 @@ static int32_t allocate(struct communicator *c)
     if (!c->peers || !c->carriers || !c->block_from || !c->first_range || !c->ranges)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for a communicator of %d ranks",
                            c->net->size);
+    c->map = (struct block_map){c->first_range, c->ranges};
     for (int node = 0; node < c->net->nodes && c->net->local_rank < c->lanes; node++)
         c->peers[node] = ronde__net_rank_at(c->net, node, c->net->local_rank);
     return RONDE_OK;
@@ -107,13 +108,12 @@ int32_t ronde__communicator_lane(struct communicator *c, enum algorithm algorith
                                  const int *peers, const struct reduction *middle)
 {
     struct lane_plan *plan = &c->lanes_by_algorithm[algorithm];
-    const struct block_map map = {c->first_range, c->ranges};
     if (plan->executor)
-        return ronde__executor_restart(plan->executor, data, c->element_bytes, &map, middle);
+        return ronde__executor_restart(plan->executor, data, c->element_bytes, &c->map, middle);
     if (!plan->schedule)
         plan->schedule = ronde__schedule(algorithm, c->net->nodes, c->net->node, 0);
     if (!plan->schedule)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for a schedule of %d nodes", c->net->nodes);
     return ronde__executor_open(&plan->executor, c->net, plan->schedule, peers, c->tag, data,
-                                c->element_bytes, &map, middle);
+                                c->element_bytes, &c->map, middle);
 }

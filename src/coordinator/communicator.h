@@ -53,6 +53,7 @@ struct communicator {
     size_t *block_from;
     struct block_range *ranges;
     int32_t *first_range;
+    struct block_map map; /* of the two */
     struct executor *once; /* of a broadcast */
     struct schedule *once_schedule;
 };

@@ -56,12 +56,11 @@ static int32_t begin_tree(struct communicator *c, int root)
     c->first_range[0] = 0;
     c->first_range[1] = 1;
     c->ranges[0] = (struct block_range){0, c->pieces[0].count};
-    const struct block_map map = {c->first_range, c->ranges};
     /* The root only sends, so its input stays as it is. */
     void *data = net->rank == root ? (void *)(uintptr_t)c->pieces[0].in : c->pieces[0].out;
     c->on_wire = 1;
     c->stage = run_tree;
-    return ronde__executor_open(&c->once, net, c->once_schedule, c->carriers, c->tag, data, 1, &map,
+    return ronde__executor_open(&c->once, net, c->once_schedule, c->carriers, c->tag, data, 1, &c->map,
                                 NULL);
 }
 

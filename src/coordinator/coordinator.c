@@ -250,13 +250,16 @@ static int32_t wait_step(void *state)
 int32_t ronde__coordinator_wait(struct coordinator *c, const struct request *request,
                                 int64_t deadline_ns)
 {
-    struct wait_view view = {c, request, {.spin_ns = c->spin_ns, .deadline_ns = deadline_ns}};
+    struct wait_view view = {c, request, c->patience};
+    view.patience.deadline_ns = deadline_ns;
+    view.patience.spin_now_ns = atomic_load_explicit(&c->spin_now_ns, memory_order_relaxed);
     if (is_done(&view))
         return RONDE_OK;
     struct link_rank *mine = &c->link.of[c->net->local_rank];
     atomic_fetch_add(&c->callers, 1);
     atomic_fetch_add_explicit(&mine->waiting, 1, memory_order_relaxed);
     int32_t said = ronde__wait_for(c->bell, &view.patience, wait_step, &view);
+    atomic_store_explicit(&c->spin_now_ns, view.patience.spin_now_ns, memory_order_relaxed);
     atomic_fetch_sub_explicit(&mine->waiting, 1, memory_order_relaxed);
     if (atomic_fetch_sub(&c->callers, 1) == 1 && atomic_load(&c->outstanding) && c->has_thread)
         ronde__bell_ring(&mine->idle);
@@ -322,8 +325,8 @@ int32_t ronde__coordinator_open(struct coordinator **coordinator, struct net *ne
     if (status)
         goto close_communicator;
     c->bell = ronde__communicator_bell(&c->communicator);
-    c->spin_ns = settings->spin_us < 0 ? ronde__spin_budget_ns(net->local_size)
-                                       : (int64_t)(settings->spin_us * 1000);
+    c->patience = ronde__patience(net->local_size, settings->spin_us);
+    atomic_store(&c->spin_now_ns, c->patience.spin_ns);
     status = ronde__select_read(&c->select, settings->allreduce);
     if (!status)
         status = ronde__queue_open(&c->queue);

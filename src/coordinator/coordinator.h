@@ -47,7 +47,8 @@ struct coordinator {
     _Atomic uint32_t stopping;    /* the thread shall end */
     pthread_t thread;
     int has_thread;
-    int64_t spin_ns; /* of a caller that waits */
+    struct patience patience;      /* of callers that wait ... */
+    _Atomic int64_t spin_now_ns;   /* ... and what they have learned */
 
     /* the driver's */
     struct communicator communicator;

@@ -5,8 +5,7 @@
 
 #include "net/net_mpi.h"
 
-int32_t ronde_open_mpi(MPI_Comm communicator, const ronde_options *options,
-                       ronde_context **context)
+int32_t ronde_open_mpi(MPI_Comm communicator, const ronde_options *options, ronde_context **context)
 {
     int32_t status = ronde__mpi_check_communicator(communicator);
     if (status != RONDE_OK)

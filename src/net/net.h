@@ -33,15 +33,15 @@ struct net_operations {
 struct net {
     const struct net_operations *operations;
     int rank, size;
-    int node, nodes;           /* index of this rank's node; nodes in order of their lowest rank */
+    int node, nodes; /* index of this rank's node; nodes in order of their lowest rank */
     int local_rank, local_size;
-    int one_process;           /* ranks are threads: share memory by address */
-    int background;            /* a thread of Ronde's own may call while the caller uses MPI */
-    int *node_of;              /* [size] */
-    int *local_rank_of;        /* [size] */
-    int *local_size_of;        /* [nodes] */
-    int *ranks_of_nodes;       /* [size]: node 0's ranks by local rank, then node 1's, ... */
-    int *first_of_node;        /* [nodes]: where a node's ranks begin in ranks_of_nodes */
+    int one_process;     /* ranks are threads: share memory by address */
+    int background;      /* a thread of Ronde's own may call while the caller uses MPI */
+    int *node_of;        /* [size] */
+    int *local_rank_of;  /* [size] */
+    int *local_size_of;  /* [nodes] */
+    int *ranks_of_nodes; /* [size]: node 0's ranks by local rank, then node 1's, ... */
+    int *first_of_node;  /* [nodes]: where a node's ranks begin in ranks_of_nodes */
     _Atomic uint64_t messages_sent, bytes_sent; /* data and control, after opening */
 };
 

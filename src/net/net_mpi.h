@@ -38,9 +38,9 @@ struct mpi_letters {
 struct mpi_net {
     struct net base; /* first, so that a struct net * is one of these */
     MPI_Comm data, control;
-    int level;          /* MPI's thread level */
-    pthread_t opener;   /* the only thread that may call below MPI_THREAD_SERIALIZED */
-    int era;            /* tag of control messages: no stray of a closed net is taken for ours */
+    int level;            /* MPI's thread level */
+    pthread_t opener;     /* the only thread that may call below MPI_THREAD_SERIALIZED */
+    int era;              /* tag of control messages: no stray of a closed net is taken for ours */
     pthread_mutex_t lock; /* guards what follows */
     struct mpi_transfer *spare_transfers;
     struct mpi_letter *spare_letters;
@@ -85,8 +85,11 @@ int32_t ronde__mpi_post(struct net *net, int peer, const void *message, size_t b
 int32_t ronde__mpi_poll(struct net *net, int *from, void **message, size_t *bytes);
 int32_t ronde__mpi_allgather(struct net *net, const void *mine, size_t bytes, void *all);
 
-/* Waits, for some seconds at most, until MPI has let go of all control messages, and frees them, with
- * those that nobody has polled. What MPI still holds then is left to it. */
+/* MPI_Wait between enter and exit; it exits and enters again while there is nothing to do. */
+int ronde__mpi_wait(const struct mpi_net *net, MPI_Request *request);
+
+/* Waits, for some seconds at most, until MPI has let go of all control messages, and frees them,
+ * with those that nobody has polled. What MPI still holds then is left to it. */
 void ronde__mpi_finish_letters(struct mpi_net *net);
 
 #endif

@@ -157,41 +157,42 @@ int32_t ronde__mpi_test(struct net *base, struct net_request *request, int *done
     return status;
 }
 
-/* ---- allgather ---------------------------------------------------------------------------- */
+/* ---- collectives of opening and closing --------------------------------------------------- */
 
-static int start_allgather(struct mpi_net *net, const void *mine, size_t bytes, void *all,
-                           MPI_Request *request)
+/* Not MPI_Wait: another thread gets its turn in between, and ranks that outnumber the processors
+ * do not spin them away (MPICH's wait does). */
+int ronde__mpi_wait(const struct mpi_net *net, MPI_Request *request)
 {
-    MPI_Datatype type;
-    int count, code = ronde__mpi_type_of(bytes, &type, &count);
-    if (code == MPI_SUCCESS)
-        code = MPI_Iallgather(mine, count, type, all, count, type, net->control, request);
-    ronde__mpi_forget_type(&type);
-    return code;
-}
-
-/* The nonblocking form in a loop: another thread gets its turn in between, and ranks that
- * outnumber the processors do not spin them away (MPICH's blocking form does). */
-int32_t ronde__mpi_allgather(struct net *base, const void *mine, size_t bytes, void *all)
-{
-    struct mpi_net *net = ronde__mpi_net_of(base);
     const struct timespec nap = {.tv_nsec = 50000}; /* nobody times opening and closing */
-    MPI_Request request = MPI_REQUEST_NULL;
-    int32_t status = ronde__mpi_enter(net);
-    if (status != RONDE_OK)
-        return status;
-    int done = 0, code = start_allgather(net, mine, bytes, all, &request);
+    int done = 0, code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
     for (int tries = 0; code == MPI_SUCCESS && !done; tries++) {
-        code = MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-        if (code != MPI_SUCCESS || done)
-            break;
         ronde__mpi_exit(net);
         if (tries > 100)
             nanosleep(&nap, NULL);
-        status = ronde__mpi_enter(net);
-        if (status != RONDE_OK)
-            return status;
+        ronde__mpi_enter(net); /* not refused: it was not before */
+        code = MPI_Test(request, &done, MPI_STATUS_IGNORE);
     }
+    return code;
+}
+
+static int gather(struct mpi_net *net, const void *mine, size_t bytes, void *all)
+{
+    MPI_Request request = MPI_REQUEST_NULL;
+    MPI_Datatype type;
+    int count, code = ronde__mpi_type_of(bytes, &type, &count);
+    if (code == MPI_SUCCESS)
+        code = MPI_Iallgather(mine, count, type, all, count, type, net->control, &request);
+    ronde__mpi_forget_type(&type);
+    return code == MPI_SUCCESS ? ronde__mpi_wait(net, &request) : code;
+}
+
+int32_t ronde__mpi_allgather(struct net *base, const void *mine, size_t bytes, void *all)
+{
+    struct mpi_net *net = ronde__mpi_net_of(base);
+    int32_t status = ronde__mpi_enter(net);
+    if (status != RONDE_OK)
+        return status;
+    int code = gather(net, mine, bytes, all);
     ronde__mpi_exit(net);
     return ronde__mpi_status(code, "gathering %zu bytes of each of %d ranks", bytes, base->size);
 }

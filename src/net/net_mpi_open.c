@@ -17,7 +17,9 @@ static void close_net(struct net *base)
     struct mpi_net *net = ronde__mpi_net_of(base);
     if (ronde__mpi_enter(net) != RONDE_OK)
         return; /* on a thread that MPI forbids: leave all as it is */
-    if (ronde__mpi_is_running()) { /* else the caller has finalised MPI, which freed its part */
+
+    /* If not, then the caller has finalised MPI, which took its part along. */
+    if (ronde__mpi_is_running()) {
         ronde__mpi_finish_letters(net);
         free_communicator(&net->control);
         free_communicator(&net->data);
@@ -82,8 +84,8 @@ static int32_t agree(const struct hello *hellos, int size)
 {
     for (int rank = 0; rank < size; rank++)
         if (hellos[rank].status != RONDE_OK)
-            return ronde__fail(hellos[rank].status, "rank %d could not open its network (%s): see "
-                                                    "its own message", rank,
+            return ronde__fail(hellos[rank].status,
+                               "rank %d could not open its network (%s): see its message", rank,
                                ronde_status_name(hellos[rank].status));
     return RONDE_OK;
 }
@@ -106,10 +108,9 @@ static int32_t read_hellos(struct mpi_net *net, const struct hello *hellos, size
     return ronde__net_set_nodes(&net->base, colour);
 }
 
-static int32_t find_nodes(struct mpi_net *net, size_t ranks_per_node)
+static int32_t find_nodes(struct mpi_net *net, const struct hello *mine, size_t ranks_per_node)
 {
     size_t size = (size_t)net->base.size;
-    struct hello mine = {.era = atomic_load(&eras)};
     int *colour = malloc(size * sizeof(*colour));
     struct hello *hellos = malloc(size * sizeof(*hellos));
     int32_t status = RONDE_ERR_MEMORY;
@@ -117,11 +118,10 @@ static int32_t find_nodes(struct mpi_net *net, size_t ranks_per_node)
         ronde__fail(status, "no memory for the hosts of %zu ranks", size);
         goto out;
     }
-    mine.status = find_host(net, &mine.host);
-    status = ronde__mpi_allgather(&net->base, &mine, sizeof(mine), hellos);
+    status = ronde__mpi_allgather(&net->base, mine, sizeof(*mine), hellos);
     if (status == RONDE_OK)
-        status = mine.status != RONDE_OK ? mine.status
-                                         : read_hellos(net, hellos, ranks_per_node, colour);
+        status = mine->status != RONDE_OK ? mine->status
+                                          : read_hellos(net, hellos, ranks_per_node, colour);
 out:
     free(hellos);
     free(colour);
@@ -144,8 +144,25 @@ static int32_t check_thread(struct mpi_net *net)
     net->base.background = may_run_in_background(net->level);
     if (is_main || net->level >= MPI_THREAD_SERIALIZED)
         return RONDE_OK;
-    return ronde__fail(RONDE_ERR_THREADS, "MPI was initialised at %s: open from the thread that "
-                                          "initialised it", ronde__net_thread_level());
+    return ronde__fail(RONDE_ERR_THREADS,
+                       "MPI was initialised at %s: open from the thread that initialised it",
+                       ronde__net_thread_level());
+}
+
+/* Duplicating may block below MPI_THREAD_MULTIPLE with our turn held, so that no other net of this
+ * process moves. Hence all ranks meet first, letting the turn go while they wait. */
+static int32_t duplicate_both(MPI_Comm communicator, struct mpi_net *net)
+{
+    MPI_Request request = MPI_REQUEST_NULL;
+    int code = MPI_Ibarrier(communicator, &request);
+    if (code == MPI_SUCCESS)
+        code = ronde__mpi_wait(net, &request);
+    int32_t status = ronde__mpi_status(code, "meeting the ranks of the communicator");
+    if (status == RONDE_OK)
+        status = duplicate(communicator, &net->data);
+    if (status == RONDE_OK)
+        status = duplicate(net->data, &net->control);
+    return status;
 }
 
 static int32_t open_over(MPI_Comm communicator, size_t ranks_per_node, struct mpi_net *net)
@@ -153,12 +170,16 @@ static int32_t open_over(MPI_Comm communicator, size_t ranks_per_node, struct mp
     int32_t status = ronde__mpi_check_communicator(communicator);
     if (status != RONDE_OK || (status = check_thread(net)) != RONDE_OK)
         return status;
-    if ((status = duplicate(communicator, &net->data)) != RONDE_OK ||
-        (status = duplicate(net->data, &net->control)) != RONDE_OK)
-        return status;
-    MPI_Comm_rank(net->data, &net->base.rank);
-    MPI_Comm_size(net->data, &net->base.size);
-    return find_nodes(net, ranks_per_node);
+    struct hello mine = {.era = atomic_load(&eras)};
+    ronde__mpi_enter(net); /* this thread is the opener */
+    status = duplicate_both(communicator, net);
+    if (status == RONDE_OK) {
+        MPI_Comm_rank(net->data, &net->base.rank);
+        MPI_Comm_size(net->data, &net->base.size);
+        mine.status = find_host(net, &mine.host);
+    }
+    ronde__mpi_exit(net);
+    return status == RONDE_OK ? find_nodes(net, &mine, ranks_per_node) : status;
 }
 
 static struct mpi_net *new_net(void)

@@ -72,8 +72,9 @@ static int32_t free_sent(struct mpi_net *net)
         int done = 0, code = MPI_Test(&letter->request, &done, MPI_STATUS_IGNORE);
         if (code == MPI_SUCCESS && !done)
             return RONDE_OK;
-        int32_t status = ronde__mpi_status(code, "sending a control message of %zu bytes to rank "
-                                                 "%d", letter->bytes, letter->peer);
+        int32_t status = ronde__mpi_status(code,
+                                           "sending a control message of %zu bytes to rank %d",
+                                           letter->bytes, letter->peer);
         take_out(&net->outgoing, &net->outgoing.first);
         free_letter(net, letter);
         if (status != RONDE_OK)
@@ -101,8 +102,8 @@ static int32_t post_locked(struct mpi_net *net, int peer, const void *message, s
         return status;
     struct mpi_letter *letter = new_letter(net, bytes);
     if (!letter)
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a control message of %zu bytes to rank "
-                                             "%d", bytes, peer);
+        return ronde__fail(RONDE_ERR_MEMORY,
+                           "no memory for a control message of %zu bytes to rank %d", bytes, peer);
     letter->bytes = bytes;
     letter->peer = peer;
     letter->done = 0;
@@ -151,10 +152,12 @@ static int32_t accept_letter(struct mpi_net *net, MPI_Message *matched, MPI_Stat
     if (!letter || !message) {
         free(letter);
         free(message);
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a control message of %zu bytes from "
-                                             "rank %d", (size_t)bytes, found->MPI_SOURCE);
+        return ronde__fail(RONDE_ERR_MEMORY,
+                           "no memory for a control message of %zu bytes from rank %d",
+                           (size_t)bytes, found->MPI_SOURCE);
     }
-    *letter = (struct mpi_letter){.bytes = (size_t)bytes, .peer = found->MPI_SOURCE,
+    *letter = (struct mpi_letter){.bytes = (size_t)bytes,
+                                  .peer = found->MPI_SOURCE,
                                   .message = message};
     int32_t status = receive_letter(letter, matched);
     if (status == RONDE_OK) {

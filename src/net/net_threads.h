@@ -40,10 +40,10 @@ struct mailbox {
 struct world {
     pthread_mutex_t lock; /* guards what follows, up to the mailboxes */
     pthread_cond_t all_here;
-    int size, open;       /* ranks; those not yet closed */
-    int waiting;          /* ranks that wait in the barrier */
-    unsigned generation;  /* barriers passed */
-    const void **shown;   /* allgather: each rank's data */
+    int size, open;      /* ranks; those not yet closed */
+    int waiting;         /* ranks that wait in the barrier */
+    unsigned generation; /* barriers passed */
+    const void **shown;  /* allgather: each rank's data */
     struct mailbox *mailboxes;
 };
 
