@@ -164,6 +164,17 @@ static void bad_shapes_fail_at_once(struct trial *trial)
                                         NULL, &call, &handle));
 }
 
+static void bad_names_fail_at_once(struct trial *trial)
+{
+    double in[ROOM] = {0}, out[ROOM];
+    uint64_t handle = 0;
+    char too_long[1002];
+    memset(too_long, 'x', sizeof too_long);
+    too_long[1001] = 0;
+    EXPECT_ALL_KINDS(trial, RONDE_ERR_ARGUMENT, "", in, out, 4, RONDE_INT32, NULL, &handle);
+    EXPECT_ALL_KINDS(trial, RONDE_ERR_ARGUMENT, too_long, in, out, 4, RONDE_INT32, NULL, &handle);
+}
+
 static void bad_calls_fail_at_once(struct trial *trial)
 {
     double in[ROOM] = {0}, out[ROOM];
@@ -339,6 +350,7 @@ static void one_rank_errs(struct trial *trial, int rank)
         sizes_that_overflow_fail_at_once(trial);
         overlapping_memory_fails_at_once(trial);
         bad_shapes_fail_at_once(trial);
+        bad_names_fail_at_once(trial);
         bad_calls_fail_at_once(trial);
         direct_calls_check_the_same(trial);
         unreasonable_memory_is_refused(trial);

@@ -268,21 +268,22 @@ static void a_cached_name_may_be_used_by_another_kind(struct trial *trial)
 
 static void long_and_strange_names_work(struct trial *trial)
 {
-    static const char *const names[] = {"", " ", "%s%n%d", "\xc3\xa9t\xc3\xa9", "a;b=c\nd", "0"};
-    char *name = malloc(5001);
+    static const char *const names[] = {" ", "%s%n%d", "\xc3\xa9t\xc3\xa9", "a;b=c\nd", "0"};
+    enum { LENGTH = 1000 }; /* the longest */
+    char name[LENGTH + 1];
     int32_t one = 1, sum = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         EXPECT_STATUS(trial, RONDE_OK,
                       ronde_allreduce(trial->context, names[i], &one, &sum, 1, RONDE_INT32, RONDE_SUM,
                                       NULL));
-    memset(name, 'x', 5000);
-    name[5000] = 0;
+    memset(name, 'x', LENGTH);
+    name[LENGTH] = 0;
     for (int i = 0; i < 3; i++) { /* differing in the last byte only */
         uint64_t handles[2];
         int32_t sums[2] = {0, 0};
         for (int k = 0; k < 2; k++) {
             int32_t in = 1 + (k ^ (trial->rank & 1));
-            name[4999] = (char)('a' + (k ^ (trial->rank & 1)));
+            name[LENGTH - 1] = (char)('a' + (k ^ (trial->rank & 1)));
             sums[k] = in;
             EXPECT_STATUS(trial, RONDE_OK,
                           ronde_allreduce_async(trial->context, name, &sums[k], &sums[k], 1,
@@ -293,7 +294,6 @@ static void long_and_strange_names_work(struct trial *trial)
         for (int k = 0; k < 2; k++)
             EXPECT(trial, sums[k] == trial->size * (1 + (k ^ (trial->rank & 1))), "sum %d", (int)sums[k]);
     }
-    free(name);
 }
 
 int rank_test(ronde_context *context, int argc, char **argv)

@@ -9,7 +9,8 @@
 #include "net/net.h"
 #include "reduce/reduce.h"
 
-/* Where a block lies: elements [offset, offset + count) of the data, in one to several ranges.
+/* Where a block lies: elements [offset, offset + count) of the data, in one to several ranges. The
+ * peers agree on each block's length; their ranges and offsets may differ.
  * Ranges of block b are ranges[first_range[b]] .. ranges[first_range[b + 1]). */
 struct block_range {
     size_t offset, count;
@@ -34,7 +35,9 @@ int32_t ronde__executor_restart(struct executor *executor, void *data, size_t el
                                 const struct block_map *blocks, const struct reduction *reduction);
 /* RONDE__IDLE, RONDE__MOVED, RONDE__DONE (base/bell.h), or an error. */
 int32_t ronde__executor_step(struct executor *executor);
-/* Done or failed executors only. NULL is fine. */
+/* Done or failed executors only. NULL is fine. After a failure the network may still write into what
+ * it was given to receive into: `data` must then outlive the network, and the executor's own slots,
+ * at most a few MiB, are lost instead of freed if a message is still on its way into them. */
 void ronde__executor_close(struct executor *executor);
 
 #endif
