@@ -1,7 +1,7 @@
-/* ronde-test: np=2,3 mpich=2 args=single */
-/* ronde-test: np=2,3 mpich=2 args=funneled */
-/* ronde-test: np=2,3 mpich=2 args=serialized */
-/* ronde-test: np=1,2,3 mpich=2 args=multiple */
+/* ronde-test: np=2,3 np=2/1,4/2 mpich=2 args=single */
+/* ronde-test: np=2,3 np=2/1,4/2 mpich=2 args=funneled */
+/* ronde-test: np=2,3 np=2/1,4/2 mpich=2 args=serialized */
+/* ronde-test: np=1,2,3 np=2/1,4/2 mpich=2 args=multiple */
 /* The caller owns MPI: it initialises at the level that argv names, opens contexts on the world and on
  * parts of it, uses MPI meanwhile and afterwards, and finalises it. */
 #include <mpi.h>
@@ -12,12 +12,15 @@
 
 static struct trial world; /* ranks are processes here */
 static int level;          /* of threads, as MPI provides it */
+static int nodes;          /* that the world spans */
 
 static void start(ronde_context *context)
 {
     world.context = context;
     world.rank = ronde_rank(context);
     world.size = ronde_size(context);
+    if (!nodes) /* the first is on the whole world */
+        nodes = ronde_cross_size(context);
 }
 
 static void use(const char *what)
@@ -143,7 +146,8 @@ static void mpi_may_be_used_meanwhile(void)
     EXPECT_STATUS(&world, RONDE_OK, ronde_close(&context));
 }
 
-/* A thread of the library needs more of MPI than one that nobody else may enter. */
+/* Between nodes a thread of the library calls MPI, which it may not at every level; on one node it
+ * has no need to. */
 static void what_the_level_forbids_is_refused_with_a_sentence(void)
 {
     ronde_options options;

@@ -150,7 +150,7 @@ static void *run_rank(void *state)
     if (rank->result == FAILED)
         fprintf(stderr, "%s: rank %d of %d: failed\n", arguments->argv[0], me, size);
     else if (me == 0 && rank->result == PASSED)
-        printf("%s: rank 0 of %d, %d nodes: passed, %.2f s\n", arguments->argv[0], size, nodes,
+        printf("%s: %d ranks, %d nodes: passed, %.2f s\n", arguments->argv[0], size, nodes,
                (double)(ronde__now_ns() - start_ns) / 1e9);
     return NULL;
 }

@@ -47,7 +47,7 @@ static void defaults_are_those_of_the_table(void)
     CHECK(s.fusion_threshold == (size_t)64 << 20 && s.slice_bytes == 128 << 10 && s.slots == 4);
     CHECK(s.wire_buffer_bytes == 4 << 20 && s.arena_bytes == 0 && s.cache_capacity == 4096);
     CHECK(s.ranks_per_node == 0 && s.spin_us == -1);
-    CHECK(s.stall_warn == 10 && s.stall_abort == 0 && s.peer_timeout == 30);
+    CHECK(s.stall_warn == 10 && s.stall_abort == 0);
     CHECK(s.progress == RONDE__PROGRESS_AUTO && s.simd == -1 && s.log == RONDE__LOG_WARN);
     CHECK(!strcmp(s.allreduce, ""));
 }
@@ -217,10 +217,10 @@ static void choices_and_seconds_have_their_values(void)
           RONDE_OK);
     CHECK(s.simd == RONDE__SIMD_PORTABLE && s.progress == RONDE__PROGRESS_CALLER);
     CHECK(s.log == RONDE__LOG_ERROR && s.spin_us == 0);
-    CHECK(ronde__settings_read(&s, "simd=neon;stall_warn=.25;peer_timeout=1000000;spin_us=12.5") ==
+    CHECK(ronde__settings_read(&s, "simd=neon;stall_warn=.25;stall_abort=1000000;spin_us=12.5") ==
           RONDE_OK);
     CHECK(s.simd == RONDE__SIMD_NEON && s.stall_warn == 0.25 && s.spin_us == 12.5);
-    CHECK(s.peer_timeout == 1e6);
+    CHECK(s.stall_abort == 1e6);
     CHECK(ronde__settings_read(&s, "simd=avx512;simd=auto;spin_us=auto") == RONDE_OK);
     CHECK(s.simd == -1 && s.spin_us == -1);
     CHECK(ronde__settings_read(&s, "simd=avx512") == RONDE_OK && s.simd == RONDE__SIMD_AVX512);
@@ -270,7 +270,6 @@ static void rows_print_units_words_and_origins(void)
     CHECK(!strcmp(row_text(&s, "spin_us"), "12.000001 options"));
     CHECK(!strcmp(row_text(&s, "stall_warn"), "0.5 options"));
     CHECK(!strcmp(row_text(&s, "stall_abort"), "0 default"));
-    CHECK(!strcmp(row_text(&s, "peer_timeout"), "30 default"));
     CHECK(!strcmp(row_text(&s, "progress"), "auto default"));
     CHECK(!strcmp(row_text(&s, "simd"), "avx2 options"));
     CHECK(!strcmp(row_text(&s, "log"), "warn default"));

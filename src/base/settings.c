@@ -48,8 +48,6 @@ static const struct setting table[] = {
      "seconds after which a tensor that some ranks never submitted is reported; 0: never"},
     {"stall_abort", AT(stall_abort), "0", SECONDS("0", "1000000"),
      "seconds after which a tensor that some ranks never submitted is an error; 0: never"},
-    {"peer_timeout", AT(peer_timeout), "30", SECONDS("0", "1000000"),
-     "a rank that shows no life for so many seconds is lost; 0: never"},
     {"progress", AT(progress), "auto", CHOICE(RONDE__PROGRESS_AUTO, "auto|thread|caller"),
      "who drives operations: a thread of the library, or the caller while it waits"},
     {"simd", AT(simd), "auto", CHOICE(-1, "auto|portable|avx2|avx512|neon"),

@@ -18,7 +18,6 @@ struct settings {
     double spin_us; /* negative: chosen by CPUs and ranks */
     double stall_warn;
     double stall_abort;
-    double peer_timeout;
     int32_t progress; /* enum ronde__progress */
     int32_t simd;     /* -1: best, else enum ronde__simd */
     int32_t log;      /* enum ronde__log_level */

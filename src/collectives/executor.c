@@ -51,7 +51,8 @@ static size_t open_round(struct executor *executor)
     for (int32_t i = begin; i < end; i++) {
         struct flow *flow = &executor->flow[i - begin];
         size_t needed = ronde__flow_open(flow, &executor->schedule->step[i], &executor->data);
-        flow->scratch = needed ? executor->scratch + used : NULL;
+        /* Still NULL while the scratch is only being measured. */
+        flow->scratch = needed && executor->scratch ? executor->scratch + used : NULL;
         used += needed;
     }
     executor->flows = end - begin;

@@ -76,8 +76,11 @@ static size_t length_of(const struct flow *flow, size_t segment)
     return smaller(flow->segment_bytes, flow->bytes - segment * flow->segment_bytes);
 }
 
+/* NULL for a flow that needs none. */
 static char *slot_of(const struct flow *flow, size_t segment)
 {
+    if (!flow->scratch)
+        return NULL;
     return flow->scratch + segment % FLOW_WINDOW * flow->segment_bytes;
 }
 

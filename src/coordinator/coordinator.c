@@ -261,7 +261,10 @@ int32_t ronde__coordinator_wait(struct coordinator *c, const struct request *req
     int32_t said = ronde__wait_for(c->bell, &view.patience, wait_step, &view);
     atomic_store_explicit(&c->spin_now_ns, view.patience.spin_now_ns, memory_order_relaxed);
     atomic_fetch_sub_explicit(&mine->waiting, 1, memory_order_relaxed);
-    if (atomic_fetch_sub(&c->callers, 1) == 1 && atomic_load(&c->outstanding) && c->has_thread)
+    int others = atomic_fetch_sub(&c->callers, 1) > 1;
+    if (others) /* they may sleep by what was true before this one's last step */
+        ronde__bell_ring(c->bell);
+    else if (atomic_load(&c->outstanding) && c->has_thread)
         ronde__bell_ring(&mine->idle);
     return said == RONDE__DONE ? RONDE_OK : RONDE_PENDING;
 }
