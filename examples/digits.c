@@ -79,10 +79,10 @@ static int32_t submit_sum(struct trainer *trainer, const char *name, void *value
     if (!trainer->context)
         return RONDE_OK;
     double start = now();
-    int32_t status = checked(
-        trainer->context, ronde_allreduce_async(trainer->context, name, values, values, count,
-                                                dtype, RONDE_SUM, NULL,
-                                                &trainer->handles[trainer->outstanding]));
+    int32_t status = checked(trainer->context,
+                             ronde_allreduce_async(trainer->context, name, values, values, count,
+                                                   dtype, RONDE_SUM, NULL,
+                                                   &trainer->handles[trainer->outstanding]));
     if (status == RONDE_OK)
         trainer->outstanding++;
     trainer->communicating += now() - start;
@@ -133,8 +133,8 @@ static int32_t compare_ranks(struct trainer *trainer, uint64_t *sum, int *identi
                                              RONDE_UINT64, RONDE_MIN, NULL));
     if (status == RONDE_OK)
         status = checked(trainer->context,
-                         ronde_allreduce(trainer->context, "checksum.greatest", &mine, &greatest,
-                                         1, RONDE_UINT64, RONDE_MAX, NULL));
+                         ronde_allreduce(trainer->context, "checksum.greatest", &mine, &greatest, 1,
+                                         RONDE_UINT64, RONDE_MAX, NULL));
     if (status == RONDE_OK) {
         *sum = mine;
         *identical = least == greatest;
@@ -150,9 +150,8 @@ static void forward(struct trainer *trainer, const struct samples *samples, cons
 {
     for (size_t i = begin; i < end; i++) {
         size_t sample = order ? order[i] : i;
-        model_load(&trainer->model, i - begin,
-                   samples->pixels + sample * trainer->data->inputs, trainer->data->scale,
-                   samples->labels[sample]);
+        model_load(&trainer->model, i - begin, samples->pixels + sample * trainer->data->inputs,
+                   trainer->data->scale, samples->labels[sample]);
     }
     model_forward(&trainer->model, end - begin);
 }
@@ -224,9 +223,8 @@ static int32_t evaluate(struct trainer *trainer, uint64_t *correct)
         forward(trainer, test, NULL, at, until);
         mine += model_correct(&trainer->model, until - at);
     }
-    return checked(trainer->context,
-                   ronde_allreduce(trainer->context, "test.correct", &mine, correct, 1,
-                                   RONDE_UINT64, RONDE_SUM, NULL));
+    return checked(trainer->context, ronde_allreduce(trainer->context, "test.correct", &mine,
+                                                     correct, 1, RONDE_UINT64, RONDE_SUM, NULL));
 }
 
 /* The whole training by all ranks, with a line for every epoch. */

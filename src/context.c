@@ -61,6 +61,7 @@ static int32_t open_rooms(ronde_context *context)
                                      &context->settings, &context->log);
     if (status)
         goto close_direct;
+    context->direct.link = &context->coordinator->link;
     return RONDE_OK;
 
 close_direct:
@@ -112,6 +113,22 @@ int32_t ronde_open(const ronde_options *options, ronde_context **context)
     return status ? status : ronde__open_net(net, read.settings, context);
 }
 
+int32_t ronde__fatal_of(const ronde_context *context)
+{
+    int32_t status = atomic_load(&context->coordinator->fatal);
+    return status ? status : context->direct.failed;
+}
+
+/* Before anything is taken down all ranks must be here. First those of the node, who can tell when one
+ * is lost; where that, or something else, has failed, nobody waits for anybody any more. */
+static int32_t meet(ronde_context *context)
+{
+    int32_t status = ronde__fatal_of(context);
+    if (!status)
+        status = ronde__direct_meet(&context->direct);
+    return status ? status : agree(context->net, RONDE_OK);
+}
+
 int32_t ronde_close(ronde_context **context)
 {
     int32_t status = context ? ronde__check_open(*context)
@@ -121,15 +138,17 @@ int32_t ronde_close(ronde_context **context)
     ronde_context *closed = *context;
     *context = NULL;
     ronde__coordinator_drain(closed->coordinator);
-    status = agree(closed->net, RONDE_OK);
+    status = meet(closed);
     ronde__coordinator_stop(closed->coordinator);
-    int32_t met = agree(closed->net, RONDE_OK);
+    if (!status)
+        status = agree(closed->net, RONDE_OK);
     ronde__coordinator_close(closed->coordinator);
     ronde__direct_close(&closed->direct);
     ronde__arena_close(closed->arena, closed->net);
-    ronde__net_close(closed->net);
+    if (!status) /* MPI's parts of a job that has lost a rank cannot be given back */
+        ronde__net_close(closed->net);
     free(closed);
-    return status ? status : met;
+    return status;
 }
 
 /* ---- who and where --------------------------------------------------------------------------- */

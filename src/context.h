@@ -15,9 +15,11 @@
 struct direct {
     pthread_mutex_t lock; /* one direct operation at a time on this rank */
     struct communicator communicator;
+    struct link *link; /* the coordinator's: where the node's fatal error is told */
     struct select_table select;
     struct patience patience;
     size_t *bytes_of; /* [size] */
+    unsigned idle_steps;
     int32_t failed;   /* what the first failure said; 0: none */
     uint64_t operations;
 };
@@ -31,11 +33,16 @@ struct ronde_context {
     struct direct direct;
 };
 
+/* The first fatal error that this rank knows of; RONDE_OK: none. */
+int32_t ronde__fatal_of(const ronde_context *context);
+
 /* Collective. Opens a context over a net, which it takes over (and closes, also on an error). */
 int32_t ronde__open_net(struct net *net, const char *settings, ronde_context **context);
 
 int32_t ronde__direct_open(struct direct *direct, struct net *net, const struct arena *arena,
                            const struct settings *settings);
+/* Waits for all ranks of the node; an error where that is in vain. No direct operation runs. */
+int32_t ronde__direct_meet(struct direct *direct);
 void ronde__direct_close(struct direct *direct);
 
 /* What a call asks for, checked (arguments.c). */

@@ -8,7 +8,8 @@
 
 enum {
     TAG_DIRECT = 2,
-    WIRE_NAP_NS = 50000 /* MPI rings no bell */
+    WIRE_NAP_NS = 50000, /* MPI rings no bell */
+    IDLE_STEPS_PER_LOOK = 16 /* looking reads the clock; asleep, these are 8 naps */
 };
 
 int32_t ronde__direct_open(struct direct *direct, struct net *net, const struct arena *arena,
@@ -29,7 +30,7 @@ int32_t ronde__direct_open(struct direct *direct, struct net *net, const struct 
         return status;
     }
     direct->patience = ronde__patience(net->local_size, settings->spin_us);
-    direct->patience.nap_ns = net->nodes > 1 ? WIRE_NAP_NS : 0;
+    direct->patience.nap_ns = net->nodes > 1 ? WIRE_NAP_NS : COMMUNICATOR_LOOK_NS;
     pthread_mutex_init(&direct->lock, NULL);
     return RONDE_OK;
 }
@@ -41,16 +42,27 @@ void ronde__direct_close(struct direct *direct)
     ronde__communicator_close(&direct->communicator);
 }
 
+/* The communicator's step, with an eye on whether all is well. */
+static int32_t step(void *state)
+{
+    struct direct *direct = state;
+    int32_t said = ronde__communicator_step(&direct->communicator);
+    if (said != RONDE__IDLE || ++direct->idle_steps % IDLE_STEPS_PER_LOOK)
+        return said;
+    return ronde__link_trouble(direct->link, &direct->communicator);
+}
+
 /* Steps what was started, or passes up why it was not. The lock is held. */
 static int32_t run(struct direct *direct, int32_t status)
 {
     struct communicator *c = &direct->communicator;
+    direct->idle_steps = 0;
     if (!status)
-        status = ronde__wait_for(ronde__communicator_bell(c), &direct->patience,
-                                 ronde__communicator_step, c);
-    if (status < 0)
+        status = ronde__wait_for(ronde__communicator_bell(c), &direct->patience, step, direct);
+    if (status < 0 && !direct->failed) {
         direct->failed = status;
-    else
+        ronde__link_tell_fatal(direct->link, status, ronde_last_error());
+    } else
         direct->operations++;
     return status < 0 ? status : RONDE_OK;
 }
@@ -153,4 +165,23 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
                                                               direct->bytes_of));
     pthread_mutex_unlock(&direct->lock);
     return status;
+}
+
+/* The step of a meeting. */
+static int32_t meet_step(void *state)
+{
+    struct direct *direct = state;
+    int32_t said = ronde__node_step(&direct->communicator.node);
+    return said == RONDE__IDLE ? ronde__link_trouble(direct->link, &direct->communicator) : said;
+}
+
+int32_t ronde__direct_meet(struct direct *direct)
+{
+    struct communicator *c = &direct->communicator;
+    struct patience patience = {.nap_ns = COMMUNICATOR_LOOK_NS};
+    if (c->net->local_size == 1)
+        return RONDE_OK;
+    ronde__node_start_barrier(&c->node);
+    int32_t said = ronde__wait_for(ronde__communicator_bell(c), &patience, meet_step, direct);
+    return said < 0 ? said : RONDE_OK;
 }

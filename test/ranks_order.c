@@ -73,8 +73,11 @@ static int32_t tensor_wait(struct tensor *tensor, uint64_t *dice, const struct t
         }
         return status == RONDE_OK ? ronde_wait(trial->context, tensor->handle) : status;
     }
-    while (status == RONDE_PENDING && time(NULL) < give_up)
-        status = ronde_wait_for(trial->context, tensor->handle, way == 2 ? 0.0 : 1e-3);
+    double seconds = way == 2 ? 0.0 : 5e-3; /* not at all first, and then not for long */
+    while (status == RONDE_PENDING && time(NULL) < give_up) {
+        status = ronde_wait_for(trial->context, tensor->handle, seconds);
+        seconds = 1e-3;
+    }
     return status;
 }
 

@@ -40,8 +40,10 @@ static int open_file(struct reader *reader, const char *folder, const char *name
     snprintf(reader->path, sizeof reader->path, "%s/%s", folder, name);
     reader->file = fopen(reader->path, "rb");
     if (!reader->file)
-        return fail(reader, "%s; the folder must hold MNIST's four IDX files, or a copy of "
-                            "those in " OWN_FOLDER, strerror(errno));
+        return fail(reader,
+                    "%s; the folder must hold MNIST's four IDX files, or a copy of "
+                    "those in " OWN_FOLDER,
+                    strerror(errno));
     return 0;
 }
 
@@ -62,9 +64,10 @@ static int read_header(struct reader *reader, int dimensions, uint32_t *sizes)
     if (magic >> 16 == 0x1f8b)
         return fail(reader, "is compressed by gzip; decompress it with gunzip");
     if (magic != expected)
-        return fail(reader, "starts with 0x%08x, where an IDX file of bytes in %d dimension%s "
-                            "starts with 0x%08x", magic, dimensions, dimensions > 1 ? "s" : "",
-                    expected);
+        return fail(reader,
+                    "starts with 0x%08x, where an IDX file of bytes in %d dimension%s "
+                    "starts with 0x%08x",
+                    magic, dimensions, dimensions > 1 ? "s" : "", expected);
     for (int i = 0; i < dimensions; i++) {
         if (read_number(reader, &sizes[i]))
             return -1;

@@ -32,8 +32,7 @@ struct kernels {
     void (*update)(void *value, void *velocity, const void *gradient, size_t count, double rate,
                    double momentum);
     /* In how many rows the largest logit is the label's. */
-    size_t (*correct)(const void *logits, const unsigned char *labels, size_t rows,
-                      size_t classes);
+    size_t (*correct)(const void *logits, const unsigned char *labels, size_t rows, size_t classes);
     double (*get)(const void *values, size_t at);
     void (*set)(void *values, size_t at, double value);
 };

@@ -37,7 +37,8 @@ static const struct option table[] = {
     {"no-reference", no_argument, NULL, OPTION_NO_REFERENCE},
     {"check", no_argument, NULL, OPTION_CHECK},
     {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0}};
+    {NULL, 0, NULL, 0},
+};
 
 void options_help(void)
 {

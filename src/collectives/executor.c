@@ -234,7 +234,6 @@ void ronde__executor_close(struct executor *executor)
 {
     if (!executor)
         return;
-    assert(executor->status != RONDE__IDLE);
     int in_use = 0;
     for (int32_t i = 0; i < executor->flows; i++)
         in_use |= ronde__flow_abandon(&executor->flow[i], executor->net);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/bell.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "coordinator/communicator_stages.h"
 #include "shm/slots.h"
@@ -48,6 +50,8 @@ int32_t ronde__communicator_open(struct communicator *c, struct net *net,
                        settings->slots, wire_bytes);
     status = ronde__node_open(&c->node, &slots, net->local_rank, arena);
     if (!status)
+        status = ronde__region_hold(&c->region, net->local_rank);
+    if (!status)
         status = allocate(c);
     if (status)
         ronde__communicator_close(c);
@@ -75,6 +79,19 @@ void ronde__communicator_close(struct communicator *c)
 struct bell *ronde__communicator_bell(const struct communicator *c)
 {
     return &c->node.slots.bells[c->node.me];
+}
+
+int32_t ronde__communicator_look_for_peers(struct communicator *c)
+{
+    int64_t now = ronde__now_ns();
+    if (now - c->looked_ns < COMMUNICATOR_LOOK_NS)
+        return RONDE_OK;
+    c->looked_ns = now;
+    for (int local = 0; local < c->net->local_size; local++)
+        if (local != c->net->local_rank && !ronde__region_is_held(&c->region, local))
+            return ronde__fail(RONDE_ERR_PEER, "rank %d is lost: its process has ended; close the "
+                               "context", ronde__net_rank_at(c->net, c->net->node, local));
+    return RONDE_OK;
 }
 
 int32_t ronde__communicator_step(void *state)

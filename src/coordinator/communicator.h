@@ -19,6 +19,8 @@
 #include "shm/arena.h"
 #include "shm/region.h"
 
+enum { COMMUNICATOR_LOOK_NS = 200000000 }; /* between two looks; they cost a system call a rank */
+
 /* What is reused from one operation between nodes to the next. */
 struct lane_plan {
     struct schedule *schedule;
@@ -34,6 +36,7 @@ struct communicator {
     int *peers;    /* [nodes] the ranks of my lane; NULL where I carry none */
     int *carriers; /* [nodes] who carries a broadcast or allgather */
     int on_wire;   /* the running stage waits for the network */
+    int64_t looked_ns; /* when the node's ranks were last looked for */
     int32_t (*stage)(struct communicator *);
 
     /* the running operation */
@@ -82,6 +85,9 @@ int32_t ronde__communicator_start_gather(struct communicator *communicator, cons
  * `communicator` is a struct communicator *. */
 int32_t ronde__communicator_step(void *communicator);
 
+/* Every operation needs all ranks of the node. To be called when nothing moves: now and then it looks
+ * whether their processes live. RONDE_ERR_PEER, naming the one that does not. */
+int32_t ronde__communicator_look_for_peers(struct communicator *communicator);
 /* The bell that peers ring for this rank. */
 struct bell *ronde__communicator_bell(const struct communicator *communicator);
 

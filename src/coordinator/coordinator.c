@@ -26,18 +26,27 @@ void ronde__coordinator_complete(struct coordinator *c, struct request *request,
     ronde__bell_ring(c->bell);
 }
 
-/* The first fatal error: everything outstanding and everything to come ends with it. */
-static void end_with(struct coordinator *c, int32_t status, const char *text)
+/* The first fatal error: everything outstanding and everything to come ends with it, here, and by
+ * what is told, on all ranks. */
+static void end_with(struct coordinator *c, int32_t status)
 {
-    c->fatal = status;
-    c->fatal_text = strdup(text);
-    const char *kept = c->fatal_text ? c->fatal_text : "no memory for the text";
+    char *text = ronde__link_fatal(&c->link) ? ronde__text("%s", ronde_last_error())
+                                             : ronde__text("rank %d: %s", c->net->rank,
+                                                           ronde_last_error());
+    const char *kept = text ? text : "no memory for the text";
     ronde__log(c->log, RONDE__LOG_ERROR, "%s", kept);
+    ronde__link_tell_fatal(&c->link, status, kept);
+    ronde__bell_ring_others(c->communicator.node.slots.bells, c->net->local_size,
+                            c->net->local_rank);
+    if (c->leader)
+        ronde__leader_tell_fatal(c->leader, status, kept);
     ronde__queue_shut(&c->queue, status, kept);
     c->to_announce = c->bins = c->bins_last = c->running = NULL;
     c->whole_bins = 0;
     for (struct request *r; (r = ronde__queue_any(&c->queue));)
         ronde__coordinator_complete(c, r, status, kept);
+    free(text);
+    atomic_store(&c->fatal, status);
 }
 
 /* ---- the step -------------------------------------------------------------------------------- */
@@ -94,19 +103,19 @@ static int32_t step_parts(struct coordinator *c)
 /* One step of everything; the token is held. RONDE__IDLE or RONDE__MOVED. */
 static int32_t step(struct coordinator *c)
 {
-    if (c->fatal)
+    if (atomic_load_explicit(&c->fatal, memory_order_relaxed))
         return RONDE__IDLE;
     int32_t said = step_parts(c);
-    if (said < 0) {
-        end_with(c, said, ronde_last_error());
-        return RONDE__MOVED;
-    }
     if (said == RONDE__IDLE) {
         choose_nap(c);
         ping_leader(c);
+        if (atomic_load(&c->outstanding))
+            said = ronde__link_trouble(&c->link, &c->communicator);
     } else {
         c->ping_ns = 0;
     }
+    if (said < 0)
+        end_with(c, said);
     return said ? RONDE__MOVED : RONDE__IDLE;
 }
 
@@ -150,7 +159,7 @@ static int has_business(struct coordinator *c, int64_t *nap_ns)
         return 1;
     step(c);
     *nap_ns = c->nap_ns;
-    int leads = c->leader && !c->fatal && ronde__leader_is_busy(c->leader);
+    int leads = c->leader && !atomic_load(&c->fatal) && ronde__leader_is_busy(c->leader);
     release_token(c);
     return leads || atomic_load(&c->outstanding) > 0;
 }
@@ -381,7 +390,6 @@ void ronde__coordinator_close(struct coordinator *c)
     free(c->bytes_of);
     free(c->gather_copy);
     free(c->gather_out);
-    free(c->fatal_text);
     ronde__queue_close(&c->queue);
     ronde__handles_close(&c->handles);
     ronde__link_close(&c->link, c->net);

@@ -66,8 +66,7 @@ struct coordinator {
     void *gather_copy, *gather_out;   /* of a running allgather, where the caller's will not do */
     int64_t nap_ns;  /* how long the driver may sleep unrung; 0: no limit */
     int64_t ping_ns; /* when to remind the leader of what waits here */
-    int32_t fatal;   /* the first fatal error; 0: none */
-    char *fatal_text;
+    _Atomic int32_t fatal; /* the first fatal error; 0: none. Stored when all is completed with it */
 };
 
 /* Collective over the net. */

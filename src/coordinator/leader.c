@@ -1,6 +1,7 @@
 #include "coordinator/leader.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/bell.h"
 #include "base/clock.h"
@@ -199,9 +200,38 @@ static int contributor_of(const struct leader *leader, int rank)
     return -1;
 }
 
+static int32_t be_told(struct leader *leader, const char *message, size_t bytes)
+{
+    size_t at = 0, n;
+    const char *place;
+    struct record record;
+    if (!ronde__record_next(message, bytes, &at, &place, &n) ||
+        !ronde__record_read(&record, place, n) || record.type != RECORD_FATAL)
+        return RONDE_OK;
+    leader->told = 1;
+    return ronde__fail(record.status < 0 ? record.status : RONDE_ERR_SYSTEM, "%.*s",
+                       (int)record.text_bytes, record.text);
+}
+
+void ronde__leader_tell_fatal(struct leader *leader, int32_t status, const char *text)
+{
+    struct writer message = {0};
+    struct record fatal = {.type = RECORD_FATAL, .id = RECORD_NO_ID, .status = status, .text = text,
+                           .text_bytes = (uint32_t)strlen(text)};
+    ronde__record_write(&message, &fatal);
+    for (int node = 0; node < leader->net->nodes && !leader->told && !message.failed; node++)
+        if (node != leader->net->node)
+            ronde__net_post(leader->net, ronde__net_rank_at(leader->net, node, 0), message.data,
+                            message.bytes); /* as far as it goes: this is the last thing said */
+    ronde__writer_free(&message);
+}
+
 static int32_t take_message(struct leader *leader, int from, const char *message, size_t bytes,
                             int64_t now)
 {
+    int32_t told = be_told(leader, message, bytes);
+    if (told)
+        return told;
     int contributor = contributor_of(leader, from);
     if (contributor < 0)
         return pass_on(leader, message, bytes);

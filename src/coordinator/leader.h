@@ -28,6 +28,7 @@ struct leader {
     size_t down_at, down_sent; /* ... from here; and not yet sent to the children from here */
     uint64_t decisions;
     uint32_t child_waits; /* bits */
+    int told;             /* of a fatal error by another node: need not tell */
     int64_t arrived_ns;   /* when an announcement last came */
     int64_t stall_check_ns;
     int64_t nap_ns;       /* out: when it wants to be stepped again; 0: when rung */
@@ -56,6 +57,8 @@ int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns);
 int32_t ronde__leader_pass_down(struct leader *leader, const struct record *decision);
 /* 1 where all ranks of the subtree wait, as far as is known: nobody is about to submit more. */
 int ronde__leader_subtree_waits(const struct leader *leader);
+/* Tells all other nodes' leaders that this context is lost. */
+void ronde__leader_tell_fatal(struct leader *leader, int32_t status, const char *text);
 /* 1 where something is on the table, on its way, or waits to be decided. */
 int ronde__leader_is_busy(const struct leader *leader);
 

@@ -1,5 +1,6 @@
 #include "coordinator/link.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/status.h"
@@ -15,7 +16,8 @@ int32_t ronde__link_open(struct link *link, struct net *net)
     *link = (struct link){0};
     struct ring **rings = calloc(ranks, sizeof(struct ring *));
     int32_t status = ronde__region_open(&link->region, net,
-                                        ranks * (sizeof(struct link_rank) + up) + down,
+                                        sizeof(struct link_fatal) +
+                                            ranks * (sizeof(struct link_rank) + up) + down,
                                         REGION_COMMITTED);
     if (!status && !rings) {
         ronde__region_close(&link->region, net);
@@ -26,6 +28,8 @@ int32_t ronde__link_open(struct link *link, struct net *net)
         return status;
     }
     char *at = link->region.base;
+    link->fatal = (struct link_fatal *)(void *)at;
+    at += sizeof(struct link_fatal);
     link->of = (struct link_rank *)(void *)at;
     at += ranks * sizeof(struct link_rank);
     link->up = rings;
@@ -50,4 +54,30 @@ void ronde__link_close(struct link *link, const struct net *net)
 {
     free(link->up);
     ronde__region_close(&link->region, net);
+}
+
+void ronde__link_tell_fatal(struct link *link, int32_t status, const char *text)
+{
+    struct link_fatal *fatal = link->fatal;
+    uint32_t none = FATAL_NONE;
+    if (!atomic_compare_exchange_strong(&fatal->state, &none, FATAL_BEING_WRITTEN))
+        return;
+    fatal->status = status;
+    snprintf(fatal->text, sizeof(fatal->text), "%s", text);
+    /* pairs with the acquire in ronde__link_fatal */
+    atomic_store_explicit(&fatal->state, FATAL_WRITTEN, memory_order_release);
+}
+
+int32_t ronde__link_fatal(const struct link *link)
+{
+    const struct link_fatal *fatal = link->fatal;
+    if (atomic_load_explicit(&fatal->state, memory_order_acquire) != FATAL_WRITTEN)
+        return RONDE_OK;
+    return ronde__fail_text(fatal->status, fatal->text);
+}
+
+int32_t ronde__link_trouble(const struct link *link, struct communicator *communicator)
+{
+    int32_t status = ronde__link_fatal(link);
+    return status ? status : ronde__communicator_look_for_peers(communicator);
 }

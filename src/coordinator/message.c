@@ -140,7 +140,7 @@ int ronde__record_read(struct record *r, const void *bytes, size_t n)
     get(&in, &r->name_bytes, sizeof(r->name_bytes));
     get(&in, &r->text_bytes, sizeof(r->text_bytes));
     get(&in, &r->row_words, sizeof(r->row_words));
-    if (in.bad || r->type < RECORD_ANNOUNCE || r->type > RECORD_ERROR || r->kind >= KINDS ||
+    if (in.bad || r->type < RECORD_ANNOUNCE || r->type > RECORD_FATAL || r->kind >= KINDS ||
         r->name_bytes > NAME_BYTES)
         return 0;
     if (r->type == RECORD_ANNOUNCE)

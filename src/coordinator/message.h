@@ -14,7 +14,8 @@ enum record_type {
     RECORD_CACHED = 2,   /* up: the same, by number: signature as last time */
     RECORD_PARTIAL = 3,  /* up: only these ranks of the subtree have, for some time now */
     RECORD_RUN = 4,      /* down: run this tensor; bins are runs up to one that is the last */
-    RECORD_ERROR = 5     /* down: this tensor fails everywhere with this text */
+    RECORD_ERROR = 5,    /* down: this tensor fails everywhere with this text */
+    RECORD_FATAL = 6     /* to every leader: this context is lost, with this text */
 };
 
 #define RECORD_NO_ID UINT32_MAX
@@ -27,13 +28,13 @@ struct record {
     uint8_t last;     /* RUN: ends its bin */
     uint32_t id;      /* CACHED, RUN: the number, or RECORD_NO_ID */
     int32_t rank;     /* ANNOUNCE, CACHED: the lowest rank of the subtree */
-    int32_t status;   /* ERROR */
+    int32_t status;   /* ERROR, FATAL */
     uint64_t seen;    /* up: decisions that the sender had followed */
     uint32_t waiting; /* up: all ranks of the subtree wait */
     struct signature signature; /* ANNOUNCE */
     const char *name; /* ANNOUNCE, PARTIAL, ERROR; RUN where the number is new or none */
     uint32_t name_bytes;
-    const char *text; /* ERROR: why. ANNOUNCE, CACHED: the conflict found so far */
+    const char *text; /* ERROR, FATAL: why. ANNOUNCE, CACHED: the conflict found so far */
     uint32_t text_bytes;
     const void *rows; /* 64-bit words. allgather: upwards (rank, rows) pairs, downwards rows by rank;
                              PARTIAL: the ranks. May be unaligned: read with memcpy. */

@@ -150,6 +150,29 @@ void ronde__region_close(struct region *region, const struct net *net)
     *region = (struct region){.file = -1};
 }
 
+static struct flock lock_of(int local_rank)
+{
+    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = local_rank,
+                          .l_len = 1};
+}
+
+int32_t ronde__region_hold(struct region *region, int local_rank)
+{
+    struct flock mine = lock_of(local_rank);
+    if (region->file >= 0 && fcntl(region->file, F_OFD_SETLK, &mine))
+        return ronde__fail(RONDE_ERR_SYSTEM, "locking local rank %d's byte of shared memory: %s",
+                           local_rank, strerror(errno));
+    return RONDE_OK;
+}
+
+int ronde__region_is_held(const struct region *region, int local_rank)
+{
+    struct flock theirs = lock_of(local_rank);
+    if (region->file < 0 || fcntl(region->file, F_OFD_GETLK, &theirs))
+        return 1; /* no way to tell */
+    return theirs.l_type != F_UNLCK;
+}
+
 size_t ronde__region_capacity(void)
 {
     struct statvfs room;
