@@ -9,66 +9,19 @@
  *   - gradients lie in the node's shared segment, where Ronde need not copy them.
  *
  * In float64 the losses follow those of one rank to 1e-9. */
-#include "digits/dataset.h"
-#include "digits/model.h"
-#include "digits/options.h"
-#include "digits/report.h"
 #include "digits/selfcheck.h"
-#include "ronde.h"
+#include "digits/trainer.h"
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-struct trainer {
-    const struct options *options;
-    const struct dataset *data;
-    ronde_context *context; /* NULL: alone, without Ronde */
-    struct job job;
-    int32_t dtype;
-    struct model model;
-    uint32_t *order; /* of the training samples, in this epoch */
-    double *losses;  /* of all steps */
-    size_t steps;    /* done so far */
-    uint64_t handles[MODEL_TENSORS + 1];
-    int outstanding;
-    double communicating; /* seconds within submit and wait */
-};
 
 static double now(void)
 {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-/* Around every call of Ronde: says what went wrong, where it did. */
-static int32_t checked(const ronde_context *context, int32_t status)
-{
-    if (status < 0 && context)
-        fprintf(stderr, "digits: rank %d: %s\n", (int)ronde_rank(context), ronde_last_error());
-    else if (status < 0)
-        fprintf(stderr, "digits: %s\n", ronde_last_error());
-    return status;
-}
-
-static int32_t out_of_memory(void)
-{
-    fprintf(stderr, "digits: no memory for the network; make --hidden or --batch smaller\n");
-    return RONDE_ERR_MEMORY;
-}
-
-/* The part of `count` things that falls to a rank: contiguous, and maybe empty. */
-static size_t share_start(size_t count, int32_t rank, int32_t ranks)
-{
-    return count * (size_t)rank / (size_t)ranks;
-}
-
-static size_t steps_per_epoch(const struct trainer *trainer)
-{
-    return (trainer->data->train.count + trainer->options->batch - 1) / trainer->options->batch;
 }
 
 /* ---- communication ------------------------------------------------------------------------ */
@@ -108,36 +61,6 @@ static int32_t broadcast_parameters(struct trainer *trainer)
         status = checked(trainer->context,
                          ronde_broadcast(trainer->context, tensor->name, tensor->value,
                                          tensor->value, tensor->count, trainer->dtype, 0, NULL));
-    }
-    return status;
-}
-
-/* FNV-1a over all parameters' bytes. */
-static uint64_t checksum(const struct model *model)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (int i = 0; i < model_tensors(model); i++) {
-        const unsigned char *bytes = model->tensor[i].value;
-        for (size_t j = 0; j < model->tensor[i].count * model->kernels->bytes; j++)
-            hash = (hash ^ bytes[j]) * 0x100000001b3u;
-    }
-    return hash;
-}
-
-/* All ranks have the same parameters where the least and the greatest checksum are one. */
-static int32_t compare_ranks(struct trainer *trainer, uint64_t *sum, int *identical)
-{
-    uint64_t mine = checksum(&trainer->model), least, greatest;
-    int32_t status = checked(trainer->context,
-                             ronde_allreduce(trainer->context, "checksum.least", &mine, &least, 1,
-                                             RONDE_UINT64, RONDE_MIN, NULL));
-    if (status == RONDE_OK)
-        status = checked(trainer->context,
-                         ronde_allreduce(trainer->context, "checksum.greatest", &mine, &greatest, 1,
-                                         RONDE_UINT64, RONDE_MAX, NULL));
-    if (status == RONDE_OK) {
-        *sum = mine;
-        *identical = least == greatest;
     }
     return status;
 }
@@ -246,83 +169,6 @@ static int32_t train(struct trainer *trainer, uint64_t *correct)
                          (double)data->train.count / seconds, trainer->communicating / seconds);
     }
     return status;
-}
-
-/* ---- setting up --------------------------------------------------------------------------- */
-
-static int32_t allocate_gradients(struct trainer *trainer)
-{
-    int shared = trainer->context && !trainer->options->private_memory;
-    for (int i = 0; i < model_tensors(&trainer->model); i++) {
-        struct tensor *tensor = &trainer->model.tensor[i];
-        size_t bytes = tensor->count * trainer->model.kernels->bytes;
-        int32_t status = RONDE_OK;
-        if (shared)
-            status = checked(trainer->context,
-                             ronde_malloc(trainer->context, bytes, &tensor->gradient));
-        else if (!(tensor->gradient = malloc(bytes)))
-            status = out_of_memory();
-        if (status != RONDE_OK)
-            return status;
-    }
-    return RONDE_OK;
-}
-
-static void close_trainer(struct trainer *trainer)
-{
-    int shared = trainer->context && !trainer->options->private_memory;
-    for (int i = 0; i < MODEL_TENSORS; i++) {
-        if (shared)
-            checked(trainer->context,
-                    ronde_free(trainer->context, trainer->model.tensor[i].gradient));
-        else
-            free(trainer->model.tensor[i].gradient);
-    }
-    model_free(&trainer->model);
-    free(trainer->order);
-    free(trainer->losses);
-}
-
-/* Rank 0 draws the first parameters; the others have zeros until they are broadcast. context NULL:
- * one rank without Ronde. close_trainer in either case. */
-static int32_t open_trainer(struct trainer *trainer, ronde_context *context,
-                            const struct options *options, const struct dataset *data)
-{
-    memset(trainer, 0, sizeof *trainer);
-    trainer->options = options;
-    trainer->data = data;
-    trainer->context = context;
-    trainer->job = (struct job){.rank = context ? ronde_rank(context) : 0,
-                                .ranks = context ? ronde_size(context) : 1,
-                                .nodes = context ? ronde_cross_size(context) : 1};
-    trainer->dtype = options->fp64 ? RONDE_FLOAT64 : RONDE_FLOAT32;
-    size_t ranks = (size_t)trainer->job.ranks;
-    size_t batch = options->batch < data->train.count ? options->batch : data->train.count;
-    trainer->order = calloc(data->train.count, sizeof *trainer->order);
-    trainer->losses = calloc(steps_per_epoch(trainer) * (size_t)options->epochs, sizeof(double));
-    if (!trainer->order || !trainer->losses ||
-        model_create(&trainer->model, options->fp64 ? &kernels_float64 : &kernels_float32,
-                     data->inputs, options->hidden, options->hidden_layers, CLASSES,
-                     (batch + ranks - 1) / ranks))
-        return out_of_memory();
-    if (trainer->job.rank == 0)
-        model_initialise(&trainer->model, options->seed);
-    return allocate_gradients(trainer);
-}
-
-/* Ranks may find different things: a file that one node lacks. The lowest rank with a problem says
- * which, and all leave together. */
-static int32_t agree(ronde_context *context, const char *problem, int *ready)
-{
-    int32_t mine = *problem ? ronde_rank(context) : ronde_size(context), lowest;
-    int32_t status = checked(context, ronde_allreduce(context, "ready", &mine, &lowest, 1,
-                                                      RONDE_INT32, RONDE_MIN, NULL));
-    if (status != RONDE_OK)
-        return status;
-    *ready = lowest == ronde_size(context);
-    if (!*ready && lowest == mine)
-        fprintf(stderr, "digits: %s\n", problem);
-    return RONDE_OK;
 }
 
 /* ---- the end ------------------------------------------------------------------------------ */

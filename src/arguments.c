@@ -19,6 +19,14 @@ int32_t ronde__check_open(const ronde_context *context)
                    : ronde__fail(RONDE_ERR_CLOSED, "the context is not open: call ronde_open first");
 }
 
+int32_t ronde__check_driver(const ronde_context *context, int is_direct)
+{
+    int32_t status = ronde__check_open(context);
+    if (status || context->net->nodes == 1 || (context->coordinator->has_thread && !is_direct))
+        return status;
+    return ronde__net_check_thread(context->net);
+}
+
 /* The caller's options, with defaults for what its version did not know. */
 static int32_t read_call(const ronde_call *call, ronde_call *read)
 {

@@ -6,9 +6,10 @@
 #include "base/status.h"
 #include "context.h"
 
-/* Copies what was asked for into a request, and submits it. */
+/* Copies what was asked for into a request, and submits it. waits: the calling thread will wait. */
 static int32_t submit(ronde_context *context, const char *name, struct demand *demand,
-                      size_t *rows_by_rank, const ronde_call *call, struct request **submitted)
+                      size_t *rows_by_rank, const ronde_call *call, int waits,
+                      struct request **submitted)
 {
     int32_t status = ronde__check_open(context);
     if (status)
@@ -16,7 +17,10 @@ static int32_t submit(ronde_context *context, const char *name, struct demand *d
     struct coordinator *c = context->coordinator;
     /* Drawn before anything can fail, so that ranks stay matched after a failed call. */
     uint64_t number = name ? 0 : ronde__queue_draw(&c->queue, demand->kind);
-    status = ronde__check_demand(context, name, demand, call);
+    if (waits)
+        status = ronde__check_driver(context, 0);
+    if (!status)
+        status = ronde__check_demand(context, name, demand, call);
     if (status)
         return status;
     struct request *request = ronde__handles_take(&c->handles);
@@ -47,7 +51,7 @@ static int32_t submit_async(ronde_context *context, const char *name, struct dem
         return ronde__fail(RONDE_ERR_ARGUMENT, "the place for the handle is NULL");
     }
     struct request *request;
-    int32_t status = submit(context, name, demand, rows_by_rank, call, &request);
+    int32_t status = submit(context, name, demand, rows_by_rank, call, 0, &request);
     if (status)
         return status;
     *handle = ronde__handle_of(request);
@@ -78,7 +82,7 @@ static int32_t submit_and_wait(ronde_context *context, const char *name, struct 
                                size_t *rows_by_rank, const ronde_call *call)
 {
     struct request *request;
-    int32_t status = submit(context, name, demand, rows_by_rank, call, &request);
+    int32_t status = submit(context, name, demand, rows_by_rank, call, 1, &request);
     return status ? status : finish(context->coordinator, request, 0);
 }
 
@@ -158,7 +162,7 @@ int32_t ronde_allgather(ronde_context *context, const char *name, const void *in
 
 int32_t ronde_poll(ronde_context *context, uint64_t handle)
 {
-    int32_t status = ronde__check_open(context);
+    int32_t status = ronde__check_driver(context, 0);
     if (status)
         return status;
     struct coordinator *c = context->coordinator;
@@ -174,7 +178,7 @@ int32_t ronde_poll(ronde_context *context, uint64_t handle)
 
 static int32_t wait_until(ronde_context *context, uint64_t handle, int64_t deadline_ns)
 {
-    int32_t status = ronde__check_open(context);
+    int32_t status = ronde__check_driver(context, 0);
     if (status)
         return status;
     struct request *request = ronde__handles_claim(&context->coordinator->handles, handle);

@@ -61,5 +61,8 @@ struct demand {
 int32_t ronde__check_demand(const ronde_context *context, const char *name, struct demand *demand,
                             const ronde_call *call);
 int32_t ronde__check_open(const ronde_context *context);
+/* That, and that this thread may drive operations itself where no thread of ours does (named), or
+ * at all (direct). */
+int32_t ronde__check_driver(const ronde_context *context, int is_direct);
 
 #endif

@@ -81,7 +81,7 @@ static int32_t lock(struct direct *direct)
 int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out, size_t count,
                                int32_t dtype, int32_t op, const ronde_call *call)
 {
-    int32_t status = ronde__check_open(context);
+    int32_t status = ronde__check_driver(context, 1);
     struct demand d = {.kind = KIND_ALLREDUCE, .in = in, .out = out, .count = count,
                        .dtype = dtype, .op = op};
     if (!status)
@@ -106,7 +106,7 @@ int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out
 int32_t ronde_direct_broadcast(ronde_context *context, const void *in, void *out, size_t count,
                                int32_t dtype, int32_t root, const ronde_call *call)
 {
-    int32_t status = ronde__check_open(context);
+    int32_t status = ronde__check_driver(context, 1);
     struct demand d = {.kind = KIND_BROADCAST, .in = in, .out = out, .count = count,
                        .dtype = dtype, .root = root};
     if (!status)
@@ -141,7 +141,7 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
                                size_t row_count, int32_t dtype, void *out,
                                const size_t *rows_by_rank, const ronde_call *call)
 {
-    int32_t status = ronde__check_open(context);
+    int32_t status = ronde__check_driver(context, 1);
     struct demand d = {.kind = KIND_ALLGATHER, .in = in, .rows = rows, .row_count = row_count,
                        .dtype = dtype, .out = out};
     if (!status)

@@ -153,7 +153,7 @@ static void harvest_close(struct trial *trial, struct harvest *harvest, enum way
     if (!harvest->is_taken)
         harvest_compare(trial, harvest, harvest->out.data, way == DIRECT ? "direct" : "named");
     for (size_t i = harvest->total * harvest->row_bytes; i < harvest->out.bytes; i++)
-        EXPECT(trial, harvest->out.data[i] == GUARD, "spare room was written at byte %zu", i);
+        EXPECT(trial, harvest->out.data[i] == harvest->out.guard, "spare room was written at byte %zu", i);
     memory_close(trial, &harvest->in);
     memory_close(trial, &harvest->out);
 }

@@ -1,4 +1,7 @@
 /* ronde-test: np=1,2,3,4,5,7,8 np=4/2,3/2,5/2,8/2 threads=1/1,2/2,3/3,4/2,5/2 mpich=2 hosts=2/1,4/2 timeout=60 */
+/* ronde-test: np=3 threads=4/4,5/2 settings=slots=2;slice_bytes=4K */
+/* ronde-test: threads=5/2 settings=wire_buffer_bytes=64K */
+/* ronde-test: threads=4/2 settings=simd=portable */
 /* Allreduce: every dtype, op and edge of the count, wherever the memory lies. */
 #include "samples.h"
 #include "trial.h"

@@ -1,4 +1,6 @@
 /* ronde-test: np=1,2,3,4,5,7,8 np=4/2,5/2 threads=2/2,4/2,5/2 mpich=2 hosts=2/1,4/2 timeout=60 */
+/* ronde-test: threads=4/2,5/2 settings=allreduce=0-:doubling */
+/* ronde-test: threads=4/2,5/2 settings=allreduce=0-:ring */
 /* Sums that round: the bits are the same on all ranks, in every repetition, for every order of
  * submission, fusion threshold, kind of memory and way to call. Prints one line "bits ..." that a
  * second run of the same ranks and placement repeats (sh_bits.sh compares such lines). */

@@ -1,4 +1,6 @@
 /* ronde-test: np=2,3,4,5,8 np=4/2,5/2 threads=2/2,4/2,5/2 mpich=2 timeout=60 */
+/* ronde-test: threads=4/4,5/2 settings=cache_capacity=3 */
+/* ronde-test: threads=4/4,5/2 settings=progress=caller */
 /* Where ranks disagree about a tensor, all of them learn it, and which ranks said what; the context
  * stays usable. What a name meant earlier binds nobody. */
 #include "trial.h"
@@ -128,7 +130,7 @@ static void disagree(struct trial *trial, const struct disagreement *about, int 
     double in[16 * ROOM] = {0}, out[16 * ROOM];
     uint64_t handle = 0;
     const struct wish *mine = trial->rank == odd_rank ? &about->odd : &about->most;
-    memset(out, GUARD, sizeof out);
+    memset(out, 0xa5, sizeof out);
     EXPECT_STATUS(trial, RONDE_OK, wish_submit(trial, mine, about->name, in, out, &handle));
     int32_t status = ronde_wait(trial->context, handle);
     EXPECT(trial, status == RONDE_ERR_MISMATCH, "%s, odd rank %d: %s (%s)", about->name, odd_rank,
@@ -136,7 +138,7 @@ static void disagree(struct trial *trial, const struct disagreement *about, int 
     if (status == RONDE_ERR_MISMATCH)
         message_is_complete(trial, about->name, about->value, about->odd_value);
     for (size_t i = 0; i < sizeof out; i++)
-        if (((unsigned char *)out)[i] != GUARD) {
+        if (((unsigned char *)out)[i] != 0xa5) {
             EXPECT(trial, 0, "%s: an output was written", about->name);
             break;
         }

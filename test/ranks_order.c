@@ -1,4 +1,7 @@
 /* ronde-test: np=1,2,3,4,5,7,8 np=4/2,5/2 threads=1/1,2/2,4/2,5/2 mpich=2 timeout=60 */
+/* ronde-test: threads=4/4,5/2 settings=cache_capacity=3 */
+/* ronde-test: np=3/2 threads=4/4,5/2 settings=progress=caller */
+/* ronde-test: np=3/2 threads=4/4,5/2 settings=progress=thread */
 /* Every rank submits the same tensors in an order of its own, from one thread and from four, and
  * waits for them in another order, in every way there is to wait. */
 #include <pthread.h>

@@ -107,11 +107,12 @@ static inline void dice_order(uint64_t *dice, size_t *order, size_t n)
 
 /* ---- memory with guards --------------------------------------------------------------------- */
 
-enum { GUARD_BYTES = 64, GUARD = 0xa5 };
+enum { GUARD_BYTES = 64 };
 
 struct memory {
     unsigned char *base, *data;
     size_t bytes, room;
+    unsigned char guard; /* differs by rank: what is copied too far shows */
     int in_arena;
 };
 
@@ -138,7 +139,8 @@ static inline void memory_open(struct trial *trial, struct memory *memory, size_
     }
     memory->base = base;
     memory->data = memory->base + GUARD_BYTES + skew;
-    memset(memory->base, GUARD, memory->room);
+    memory->guard = (unsigned char)(0xa5 ^ trial->rank);
+    memset(memory->base, memory->guard, memory->room);
 }
 
 static inline int memory_guards_hold(const struct memory *memory)
@@ -146,7 +148,7 @@ static inline int memory_guards_hold(const struct memory *memory)
     for (const unsigned char *at = memory->base; at < memory->base + memory->room; at++) {
         if (at == memory->data)
             at += memory->bytes;
-        if (*at != GUARD)
+        if (*at != memory->guard)
             return 0;
     }
     return 1;

@@ -1,7 +1,7 @@
 /* Tensors that some ranks have submitted and others not, for too long.
  *
- * Every leader tells its parent after half of stall_warn which ranks of its subtree have announced a
- * tensor that is not complete there. So after stall_warn the root knows, for every tensor, who is
+ * Every leader tells its parent after half of stall_warn (or stall_abort, if that is less) which ranks of its subtree have announced a
+ * tensor that is not complete there. So when it looks the root knows, for every tensor, who is
  * missing, and for every missing rank, what else it has announced: names that are nearly the same
  * come first. The root logs it, once per tensor, and after stall_abort fails the tensor everywhere. */
 #include <stdarg.h>
@@ -161,11 +161,19 @@ static int32_t fail_stalled(struct leader *leader, struct entry *entry, double s
     return ronde__leader_pass_down(leader, &error);
 }
 
+/* When the root looks first: 0 for never. */
+static double first_look(const struct settings *settings)
+{
+    double warn = settings->stall_warn, fail = settings->stall_abort;
+    return warn > 0 && (warn < fail || fail <= 0) ? warn : fail;
+}
+
 static int32_t check_entry(struct leader *leader, struct entry *entry, double seconds)
 {
     const struct settings *settings = leader->settings;
     if (!leader->is_root) {
-        if (!entry->reported && settings->stall_warn > 0 && seconds > settings->stall_warn / 2) {
+        double look = first_look(settings);
+        if (!entry->reported && look > 0 && seconds > look / 2) {
             entry->reported = 1;
             tell_parent(leader, entry);
         }

@@ -118,16 +118,25 @@ static const char *level_name(int level)
                                             : "MPI_THREAD_MULTIPLE";
 }
 
-int32_t ronde__mpi_enter(const struct mpi_net *net)
+int32_t ronde__mpi_check_thread(struct net *base)
 {
-    if (net->level == MPI_THREAD_MULTIPLE)
-        return RONDE_OK;
+    const struct mpi_net *net = ronde__mpi_net_of(base);
     if (net->level < MPI_THREAD_SERIALIZED && !pthread_equal(net->opener, pthread_self()))
         return ronde__fail(RONDE_ERR_THREADS,
                            "MPI was initialised at %s, so only the thread that opened the context "
-                           "may move data: ask MPI_Init_thread for MPI_THREAD_MULTIPLE, or make "
-                           "this call from that thread",
+                           "may move data between nodes: ask MPI_Init_thread for "
+                           "MPI_THREAD_MULTIPLE, or make this call from that thread",
                            level_name(net->level));
+    return RONDE_OK;
+}
+
+int32_t ronde__mpi_enter(struct mpi_net *net)
+{
+    if (net->level == MPI_THREAD_MULTIPLE)
+        return RONDE_OK;
+    int32_t status = ronde__mpi_check_thread(&net->base);
+    if (status)
+        return status;
     pthread_mutex_lock(&turn);
     return RONDE_OK;
 }

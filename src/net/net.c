@@ -148,3 +148,8 @@ void ronde__net_split_nodes(int size, size_t ranks_per_node, int *colour)
         colour[rank] = first;
     }
 }
+
+int32_t ronde__net_check_thread(struct net *net)
+{
+    return net->operations->check_thread ? net->operations->check_thread(net) : RONDE_OK;
+}

@@ -27,6 +27,7 @@ struct net_operations {
     int32_t (*post)(struct net *, int peer, const void *message, size_t bytes);
     int32_t (*poll)(struct net *, int *from, void **message, size_t *bytes);
     int32_t (*allgather)(struct net *, const void *mine, size_t bytes, void *all);
+    int32_t (*check_thread)(struct net *); /* NULL: any thread may call */
     void (*close)(struct net *);
 };
 
@@ -80,6 +81,9 @@ static inline int ronde__net_rank_at(const struct net *net, int node, int local_
 {
     return net->ranks_of_nodes[net->first_of_node[node] + local_rank];
 }
+
+/* RONDE_OK where the calling thread may move data, else RONDE_ERR_THREADS with the reason. */
+int32_t ronde__net_check_thread(struct net *net);
 
 /* Start moving data. The memory is the network's until the request is done. Any size_t of bytes,
  * the same on both sides; the peer may be the rank itself. tag: 0 .. 4095. */

@@ -64,7 +64,8 @@ int32_t ronde__mpi_check_communicator(MPI_Comm communicator);
 
 /* Around every MPI call: refuses threads that the level forbids, and below MPI_THREAD_MULTIPLE lets
  * one of ours in at a time. */
-int32_t ronde__mpi_enter(const struct mpi_net *net);
+int32_t ronde__mpi_enter(struct mpi_net *net);
+int32_t ronde__mpi_check_thread(struct net *base);
 void ronde__mpi_exit(const struct mpi_net *net);
 
 /* RONDE_OK where code is MPI_SUCCESS; else RONDE_ERR_MPI with MPI's own text, after what was being
@@ -86,7 +87,7 @@ int32_t ronde__mpi_poll(struct net *net, int *from, void **message, size_t *byte
 int32_t ronde__mpi_allgather(struct net *net, const void *mine, size_t bytes, void *all);
 
 /* MPI_Wait between enter and exit; it exits and enters again while there is nothing to do. */
-int ronde__mpi_wait(const struct mpi_net *net, MPI_Request *request);
+int ronde__mpi_wait(struct mpi_net *net, MPI_Request *request);
 
 /* Waits, for some seconds at most, until MPI has let go of all control messages, and frees them,
  * with those that nobody has polled. What MPI still holds then is left to it. */

@@ -161,7 +161,7 @@ int32_t ronde__mpi_test(struct net *base, struct net_request *request, int *done
 
 /* Not MPI_Wait: another thread gets its turn in between, and ranks that outnumber the processors
  * do not spin them away (MPICH's wait does). */
-int ronde__mpi_wait(const struct mpi_net *net, MPI_Request *request)
+int ronde__mpi_wait(struct mpi_net *net, MPI_Request *request)
 {
     const struct timespec nap = {.tv_nsec = 50000}; /* nobody times opening and closing */
     int done = 0, code = MPI_Test(request, &done, MPI_STATUS_IGNORE);

@@ -43,6 +43,7 @@ static const struct net_operations operations = {
     .post = ronde__mpi_post,
     .poll = ronde__mpi_poll,
     .allgather = ronde__mpi_allgather,
+    .check_thread = ronde__mpi_check_thread,
     .close = close_net,
 };
 

@@ -1,5 +1,4 @@
 /* Kernels of 32-byte vectors, with F16C. */
-#include "reduce/contract.h"
 #include "reduce/kernels.h"
 
 #if defined __x86_64__

@@ -1,5 +1,4 @@
 /* Kernels of 64-byte vectors: AVX-512 F, BW, DQ, VL. */
-#include "reduce/contract.h"
 #include "reduce/kernels.h"
 
 #if defined __x86_64__

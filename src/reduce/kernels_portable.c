@@ -1,6 +1,5 @@
 /* Kernels of 16-byte vectors, for any CPU: SSE2 where it is x86-64, NEON where it is aarch64, scalar
  * code where there is nothing. Elsewhere than on x86-64 the copy is memcpy. */
-#include "reduce/contract.h"
 
 #if defined __SSE2__
 #include <emmintrin.h>

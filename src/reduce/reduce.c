@@ -146,6 +146,7 @@ enum { BLOCK_BYTES = 2048 }; /* two of them and a source's share fit any first-l
 static void reduce_integers(const struct reduction *reduction, char *dst,
                             const void *const *sources, int n, size_t count)
 {
+    static const struct recipe none;
     _Alignas(64) char sum[BLOCK_BYTES], next[BLOCK_BYTES];
     kernel_function *combine = kernels()->run[KIND_PLAIN][reduction->op][reduction->dtype];
     int32_t dtype = reduction->dtype;
@@ -158,7 +159,7 @@ static void reduce_integers(const struct reduction *reduction, char *dst,
             if (reduction->prescale != 1)
                 ronde__integers_scale(dtype, to, now, 1, reduction->prescale);
             if (s > 0)
-                combine(NULL, sum, (const void *const[]){sum, next}, 2, now);
+                combine(&none, sum, (const void *const[]){sum, next}, 2, now);
         }
         if (reduction->postscale != 1)
             ronde__integers_scale(dtype, sum, now, reduction->divisor, reduction->postscale);

@@ -1,0 +1,420 @@
+/* The kernels against one-element-at-a-time reductions, on every instruction set this CPU has. */
+#include "reduce/reduce.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/dtype.h"
+#include "check.h"
+#include "reference.h"
+
+enum { GUARD = 64, MOST_COUNT = 4097, MOST_BYTES = GUARD + 64 + MOST_COUNT * 8 + GUARD };
+
+static uint64_t state = 88172645463325252ull;
+
+static uint64_t random_bits(void)
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    return state ^= state << 17;
+}
+
+/* ---- data ---------------------------------------------------------------------------------- */
+
+/* NUMBERS are small and whole, BITS are whatever 64 random bits mean, EDGES are the awkward ones. */
+enum flavour { NUMBERS, BITS, EDGES, FLAVOURS };
+
+static const double edges[] = {0.0,       -0.0,       1,         -1,        INFINITY, -INFINITY,
+                               0x1p-24,   -0x1p-24,   0x1.8p-25, 0x1p-126,  0x1p-149, -0x1p-133,
+                               0x1p-1022, 0x1p-1074,  65504,     65520,     -65519,   2049,
+                               0x1.fep127, -0x1.fffffep127, 0x1.fffffffffffffp1023};
+
+static void store_number(int32_t dtype, char *p, double value)
+{
+    if (dtype == RONDE_FLOAT64)
+        memcpy(p, &value, 8);
+    else if (ronde__dtype_is_float(dtype))
+        store_float(dtype, p, (float)value);
+    else
+        store_integer(dtype, p, (uint64_t)(int64_t)value);
+}
+
+static void fill_one(int32_t dtype, char *p, enum flavour flavour)
+{
+    uint64_t bits = random_bits();
+    size_t bytes = ronde_dtype_bytes(dtype);
+    if (flavour == NUMBERS)
+        store_number(dtype, p, (double)(bits >> 60) - 6);
+    else if (flavour == BITS || bits % 16 == 0)
+        memcpy(p, &bits, bytes); /* among floats: NaNs of many kinds */
+    else if (ronde__dtype_is_float(dtype))
+        store_number(dtype, p, edges[bits / 16 % (sizeof edges / sizeof *edges)]);
+    else
+        store_integer(dtype, p, (bits & 16 ? 0 : 1ull << (8 * bytes - 1)) - (bits >> 5 & 1));
+}
+
+static void fill(int32_t dtype, char *p, size_t count, enum flavour flavour)
+{
+    for (size_t i = 0; i < count; i++)
+        fill_one(dtype, p + i * ronde_dtype_bytes(dtype), flavour);
+}
+
+/* ---- one case ------------------------------------------------------------------------------ */
+
+/* Memory that each run starts from; `sources` lie at their own odd places in it. */
+static struct {
+    _Alignas(64) char source[MOST_SOURCES][MOST_BYTES], used[MOST_SOURCES][MOST_BYTES];
+    char expected[MOST_COUNT * 8], dst[MOST_BYTES];
+} memory;
+
+static size_t place_of(int s, int32_t dtype)
+{
+    return GUARD + (size_t)(s % 3) * ronde_dtype_bytes(dtype);
+}
+
+static int all_are(const char *p, size_t bytes, char value)
+{
+    for (size_t i = 0; i < bytes; i++)
+        if (p[i] != value)
+            return 0;
+    return 1;
+}
+
+/* Into source `target`, or separate where that is -1. 0 where result, guards and sources are right. */
+static int run_differs(const struct reduction *reduction, int n, size_t count, int target)
+{
+    const void *sources[MOST_SOURCES];
+    size_t bytes = count * ronde_dtype_bytes(reduction->dtype);
+    size_t place = place_of(target < 0 ? 1 : target, reduction->dtype);
+    char *buffer = target < 0 ? memory.dst : memory.used[target];
+    for (int s = 0; s < n; s++)
+        sources[s] = (s == target ? memory.used : memory.source)[s] + place_of(s, reduction->dtype);
+    memset(buffer, 0x5a, place + bytes + GUARD);
+    if (target >= 0)
+        memcpy(buffer + place, memory.source[target] + place, bytes);
+    ronde__reduce(reduction, buffer + place, sources, n, count);
+    return memcmp(buffer + place, memory.expected, bytes) != 0 || !all_are(buffer, place, 0x5a) ||
+           !all_are(buffer + place + bytes, GUARD, 0x5a);
+}
+
+static void check_case(const struct reduction *reduction, int n, size_t count)
+{
+    const char *sources[MOST_SOURCES];
+    for (int s = 0; s < n; s++)
+        sources[s] = memory.source[s] + place_of(s, reduction->dtype);
+    reference_reduce(reduction, memory.expected, sources, n, count);
+    for (int simd = RONDE__SIMD_PORTABLE; simd <= RONDE__SIMD_NEON; simd++) {
+        if (ronde__reduce_choose(simd))
+            continue;
+        int step = count > 1000 ? n : 1; /* the largest: separate, and the last in place */
+        for (int target = -1; target < n; target += step)
+            CHECK_SAYING(!run_differs(reduction, n, count, target),
+                         "%s %s, %d sources, %zu elements into %d, divisor %u, scales %g and %g: %s",
+                         ronde_dtype_name(reduction->dtype), ronde_op_name(reduction->op), n, count,
+                         target, reduction->divisor, reduction->prescale, reduction->postscale,
+                         ronde__simd_name(simd));
+    }
+}
+
+static void fill_sources(int32_t dtype, size_t count, enum flavour flavour)
+{
+    for (int s = 0; s < MOST_SOURCES; s++)
+        fill(dtype, memory.source[s] + place_of(s, dtype), count, flavour);
+}
+
+static const int numbers_of_sources[] = {1, 2, 3, 4, 5, 8, 13};
+enum { NUMBERS_OF_SOURCES = sizeof numbers_of_sources / sizeof *numbers_of_sources };
+
+static void every_op_equals_its_reference(void)
+{
+    static const size_t counts[] = {0, 1, 7, 63, 64, 65, 1000, MOST_COUNT};
+    for (int32_t dtype = 0; dtype < RONDE__DTYPES; dtype++)
+        for (enum flavour flavour = NUMBERS; flavour < FLAVOURS; flavour++) {
+            fill_sources(dtype, MOST_COUNT, flavour);
+            for (int32_t op = 0; op < RONDE__OPS; op++)
+                for (int i = 0; i < NUMBERS_OF_SOURCES; i++)
+                    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+                        if (counts[c] == MOST_COUNT && flavour == NUMBERS)
+                            continue;
+                        int n = numbers_of_sources[i];
+                        struct reduction whole = ronde__reduction(dtype, op, 1, 1, (uint32_t)n);
+                        check_case(&whole, n, counts[c]);
+                    }
+        }
+}
+
+static void scales_and_divisors_equal_their_reference(void)
+{
+    static const double scales[][2] = {{0.5, 1}, {1, 3}, {1, -0.3}, {1.7, 0.1}, {0, 1},
+                                       {-1, 1e30}, {1e300, 1e-300}, {NAN, 1}, {1, INFINITY}};
+    static const size_t counts[] = {1, 65, 600};
+    for (int32_t dtype = 0; dtype < RONDE__DTYPES; dtype++)
+        for (enum flavour flavour = NUMBERS; flavour < FLAVOURS; flavour++) {
+            fill_sources(dtype, 600, flavour);
+            for (int32_t op = 0; op < RONDE__OPS; op++)
+                for (size_t i = 0; i < sizeof scales / sizeof *scales; i++)
+                    for (int n = 1; n <= 5; n += 2)
+                        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+                            struct reduction whole = ronde__reduction(dtype, op, scales[i][0],
+                                                                      scales[i][1], (uint32_t)n);
+                            check_case(&whole, n, counts[c]);
+                        }
+        }
+}
+
+static void large_divisors_equal_their_reference(void)
+{
+    static const uint32_t divisors[] = {1, 2, 3, 7, 64, 255, 256, 1000, 65537, 0x80000000, UINT32_MAX};
+    for (int32_t dtype = RONDE_UINT8; dtype < RONDE__DTYPES; dtype++) {
+        fill_sources(dtype, 300, dtype % 2 ? BITS : EDGES);
+        for (size_t i = 0; i < sizeof divisors / sizeof *divisors; i++)
+            for (int n = 1; n <= 2; n++) {
+                struct reduction whole = {dtype, RONDE_SUM, divisors[i], 1, 1};
+                check_case(&whole, n, 300);
+            }
+    }
+}
+
+/* ---- halves -------------------------------------------------------------------------------- */
+
+static uint16_t every[1 << 16], other[1 << 16], result[1 << 16];
+
+static void run_on_every(const struct reduction *reduction, int simd)
+{
+    ronde__reduce_choose(simd);
+    ronde__reduce(reduction, result, (const void *const[]){every, other}, 2, 1 << 16);
+}
+
+/* min(x, x) loads and stores without changing anything but the NaNs. */
+static void every_half_comes_back(void)
+{
+    for (int32_t dtype = RONDE_FLOAT16; dtype <= RONDE_BFLOAT16; dtype++)
+        for (int simd = 0; simd <= RONDE__SIMD_NEON; simd++) {
+            struct reduction min = ronde__reduction(dtype, RONDE_MIN, 1, 1, 2);
+            unsigned infinity = dtype == RONDE_FLOAT16 ? 0x7c00 : 0x7f80;
+            unsigned nan = dtype == RONDE_FLOAT16 ? 0x7e00 : 0x7fc0;
+            if (ronde__reduce_choose(simd))
+                continue;
+            for (unsigned i = 0; i < 1 << 16; i++)
+                every[i] = other[i] = (uint16_t)i;
+            run_on_every(&min, simd);
+            for (unsigned i = 0; i < 1 << 16; i++)
+                CHECK_SAYING(result[i] == ((i & 0x7fff) > infinity ? nan : i),
+                             "%s %04x became %04x with %s", ronde_dtype_name(dtype), i, result[i],
+                             ronde__simd_name(simd));
+        }
+}
+
+/* Every value, times and plus values of every size: every kind of rounding. */
+static void every_half_rounds_once_to_the_nearest_even(void)
+{
+    static const double factors[] = {1, 0.3330078125, 0x1p-10, -0x1.004p-14, 0x1.ffcp-24, 48};
+    for (int32_t dtype = RONDE_FLOAT16; dtype <= RONDE_BFLOAT16; dtype++)
+        for (size_t f = 0; f < sizeof factors / sizeof *factors; f++)
+            for (int32_t op = RONDE_SUM; op <= RONDE_PRODUCT; op += RONDE_PRODUCT) {
+                static uint16_t expected[1 << 16];
+                struct reduction whole = ronde__reduction(dtype, op, 1, 1, 2);
+                for (unsigned i = 0; i < 1 << 16; i++) {
+                    every[i] = (uint16_t)i;
+                    store_float(dtype, (char *)&other[i], (float)factors[f]);
+                    if (f == 0 && op == RONDE_SUM)
+                        other[i] = (uint16_t)random_bits();
+                }
+                reference_reduce(&whole, (char *)expected,
+                                 (const char *const[]){(char *)every, (char *)other}, 2, 1 << 16);
+                for (int simd = 0; simd <= RONDE__SIMD_NEON; simd++) {
+                    if (ronde__reduce_choose(simd))
+                        continue;
+                    run_on_every(&whole, simd);
+                    CHECK_SAYING(memcmp(result, expected, sizeof result) == 0,
+                                 "%s %s with %g: %s", ronde_dtype_name(dtype), ronde_op_name(op),
+                                 factors[f], ronde__simd_name(simd));
+                }
+            }
+}
+
+/* 64 ones and small fractions: rounding at each step would lose them all. */
+static void halves_are_rounded_once_for_all_sources(void)
+{
+    enum { N = 64 };
+    static uint16_t values[N];
+    const void *sources[N];
+    for (int32_t dtype = RONDE_FLOAT16; dtype <= RONDE_BFLOAT16; dtype++) {
+        double small = dtype == RONDE_FLOAT16 ? 0x1p-12 : 0x1p-9;
+        struct reduction sum = ronde__reduction(dtype, RONDE_SUM, 1, 1, N);
+        uint16_t one;
+        for (int s = 0; s < N; s++) {
+            store_float(dtype, (char *)&values[s], s ? (float)small : 1.0f);
+            sources[s] = &values[s];
+        }
+        ronde__reduce(&sum, &one, sources, N, 1);
+        float expected = (float)(1 + (N - 1) * small);
+        CHECK(fabsf(load_float(dtype, (char *)&one) - expected) <= small * 4);
+    }
+}
+
+/* ---- meaning ------------------------------------------------------------------------------- */
+
+static void nans_and_zeros_do_not_show_the_order(void)
+{
+    static const uint32_t bits[] = {0x7fc00001, 0xffc00002, 0x7f800003, 0x00000000, 0x80000000,
+                                    0x7f800000, 0xff800000, 0x3f800000};
+    for (int32_t op = 0; op < RONDE__OPS; op++)
+        for (int a = 0; a < 8; a++)
+            for (int b = 0; b < 8; b++) {
+                struct reduction whole = ronde__reduction(RONDE_FLOAT32, op, 1, 1, 2);
+                uint32_t one, two;
+                ronde__reduce(&whole, &one, (const void *const[]){&bits[a], &bits[b]}, 2, 1);
+                ronde__reduce(&whole, &two, (const void *const[]){&bits[b], &bits[a]}, 2, 1);
+                CHECK_SAYING(one == two, "%s of %08x and %08x: %08x or %08x", ronde_op_name(op),
+                             bits[a], bits[b], one, two);
+                if (a < 3 || b < 3)
+                    CHECK(one == 0x7fc00000);
+            }
+}
+
+static void bools_are_zero_or_one(void)
+{
+    static const uint8_t a[] = {0, 0, 2, 255, 1, 0, 128}, b[] = {0, 4, 0, 1, 1, 128, 7};
+    static const uint8_t either[] = {0, 1, 1, 1, 1, 1, 1}, both[] = {0, 0, 0, 1, 1, 0, 1};
+    uint8_t out[7];
+    for (int32_t op = 0; op < RONDE__OPS; op++) {
+        struct reduction whole = ronde__reduction(RONDE_BOOL, op, 1, 1, 2);
+        ronde__reduce(&whole, out, (const void *const[]){a, b}, 2, 7);
+        CHECK(memcmp(out, op == RONDE_SUM || op == RONDE_MAX ? either : both, 7) == 0);
+        ronde__reduce(&whole, out, (const void *const[]){b}, 1, 7);
+        CHECK(all_are((char *)out + 1, 1, 1) && all_are((char *)out, 1, 0) && out[5] == 1);
+    }
+}
+
+/* Sources 0..1 and 2..4 started apart, joined, finished: what one pass does. Floats are whole
+ * numbers here, so that their order does not matter. */
+static void check_halves(const struct reduction *whole, size_t count)
+{
+    static char first[600 * 8], second[600 * 8];
+    const void *sources[5];
+    const char *places[5];
+    struct reduction start = ronde__reduction_start(whole);
+    struct reduction middle = ronde__reduction_middle(whole);
+    struct reduction finish = ronde__reduction_finish(whole);
+    for (int s = 0; s < 5; s++)
+        sources[s] = places[s] = memory.source[s] + place_of(s, whole->dtype);
+    reference_reduce(whole, memory.expected, places, 5, count);
+    ronde__reduce(&start, first, sources, 2, count);
+    ronde__reduce(&start, second, sources + 2, 3, count);
+    ronde__reduce(&middle, first, (const void *const[]){first, second}, 2, count);
+    ronde__reduce(&finish, first, (const void *const[]){first}, 1, count);
+    CHECK_SAYING(memcmp(first, memory.expected, count * ronde_dtype_bytes(whole->dtype)) == 0,
+                 "%s %s, scales %g and %g", ronde_dtype_name(whole->dtype),
+                 ronde_op_name(whole->op), whole->prescale, whole->postscale);
+}
+
+static void start_middle_and_finish_make_a_whole(void)
+{
+    static const double scales[][2] = {{1, 1}, {2, 1}, {1, 0.5}, {0.5, 4}, {0, 1}, {1, 0}};
+    for (int32_t dtype = 0; dtype < RONDE__DTYPES; dtype++) {
+        int whole_numbers = ronde__dtype_is_float(dtype);
+        fill_sources(dtype, 600, whole_numbers ? NUMBERS : BITS);
+        for (int32_t op = 0; op < RONDE__OPS; op++)
+            for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
+                if (whole_numbers && op == RONDE_PRODUCT && ronde_dtype_bytes(dtype) == 2)
+                    continue; /* their products of five are rounded between the parts */
+                struct reduction whole =
+                    ronde__reduction(dtype, op, scales[i][0], scales[i][1], 5);
+                check_halves(&whole, 600);
+            }
+    }
+}
+
+static void only_an_empty_reduction_of_numbers_is_a_copy(void)
+{
+    struct reduction sum = ronde__reduction(RONDE_FLOAT32, RONDE_SUM, 1, 1, 4);
+    struct reduction average = ronde__reduction(RONDE_FLOAT32, RONDE_AVERAGE, 1, 1, 4);
+    struct reduction scaled = ronde__reduction(RONDE_INT32, RONDE_SUM, 1, 2, 4);
+    struct reduction any = ronde__reduction(RONDE_BOOL, RONDE_SUM, 1, 1, 4);
+    struct reduction start = ronde__reduction_start(&average);
+    struct reduction finish = ronde__reduction_finish(&average);
+    CHECK(ronde__reduction_is_copy(&sum) && !ronde__reduction_is_copy(&average));
+    CHECK(!ronde__reduction_is_copy(&scaled) && !ronde__reduction_is_copy(&any));
+    CHECK(ronde__reduction_is_copy(&start) && !ronde__reduction_is_copy(&finish));
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+/* For the address sanitizer: blocks with no byte to spare on either side. */
+static void nothing_outside_the_elements_is_touched(void)
+{
+    for (int32_t dtype = 0; dtype < RONDE__DTYPES; dtype++)
+        for (size_t count = 1; count < 140; count++)
+            for (int simd = 0; simd <= RONDE__SIMD_NEON; simd++) {
+                size_t bytes = count * ronde_dtype_bytes(dtype);
+                struct reduction whole = ronde__reduction(dtype, RONDE_AVERAGE, 1, 1, 2);
+                char *a = calloc(1, bytes), *b = calloc(1, bytes);
+                if (a && b && !ronde__reduce_choose(simd))
+                    ronde__reduce(&whole, b, (const void *const[]){a, b}, 2, count);
+                int wrong = !a || !b || !all_are(b, bytes, 0);
+                free(a);
+                free(b);
+                CHECK(!wrong);
+            }
+}
+
+static void check_copy(size_t to, size_t from, size_t bytes)
+{
+    memset(memory.dst, 0x5a, to + bytes + 64);
+    ronde__copy_streaming(memory.dst + to, memory.source[0] + from, bytes);
+    CHECK_SAYING(memcmp(memory.dst + to, memory.source[0] + from, bytes) == 0 &&
+                     all_are(memory.dst, to, 0x5a) && all_are(memory.dst + to + bytes, 64, 0x5a),
+                 "%zu bytes from %zu to %zu", bytes, from, to);
+}
+
+static void streaming_copies_any_bytes_from_anywhere_to_anywhere(void)
+{
+    static const size_t places[] = {0, 1, 31, 63, 64};
+    fill(RONDE_UINT8, memory.source[0], MOST_BYTES, BITS);
+    for (int simd = 0; simd <= RONDE__SIMD_NEON; simd++) {
+        if (ronde__reduce_choose(simd))
+            continue;
+        for (int i = 0; i < 25; i++) {
+            for (size_t bytes = 0; bytes < 300; bytes++)
+                check_copy(places[i / 5], places[i % 5], bytes);
+            check_copy(places[i / 5], places[i % 5], 30011);
+        }
+    }
+}
+
+static void choosing_knows_what_the_cpu_has(void)
+{
+    int best = ronde__cpu_simd();
+    for (int simd = 0; simd <= best; simd++)
+        if (best != RONDE__SIMD_NEON || simd == 0) {
+            CHECK(ronde__reduce_choose(simd) == RONDE_OK);
+            CHECK(best == RONDE__SIMD_NEON || ronde__reduce_simd() == simd);
+        }
+    CHECK(ronde__reduce_choose(99) == RONDE_ERR_ARGUMENT);
+    CHECK(ronde__reduce_choose(-2) == RONDE_ERR_ARGUMENT);
+    CHECK(ronde__reduce_choose(best == RONDE__SIMD_NEON ? RONDE__SIMD_AVX2 : RONDE__SIMD_NEON) ==
+          RONDE_ERR_ARGUMENT);
+    CHECK(ronde__reduce_choose(-1) == RONDE_OK && ronde__reduce_simd() == best);
+}
+
+int main(void)
+{
+    RUN(choosing_knows_what_the_cpu_has);
+    RUN(every_op_equals_its_reference);
+    RUN(scales_and_divisors_equal_their_reference);
+    RUN(large_divisors_equal_their_reference);
+    RUN(every_half_comes_back);
+    RUN(every_half_rounds_once_to_the_nearest_even);
+    RUN(halves_are_rounded_once_for_all_sources);
+    RUN(nans_and_zeros_do_not_show_the_order);
+    RUN(bools_are_zero_or_one);
+    RUN(start_middle_and_finish_make_a_whole);
+    RUN(only_an_empty_reduction_of_numbers_is_a_copy);
+    RUN(nothing_outside_the_elements_is_touched);
+    RUN(streaming_copies_any_bytes_from_anywhere_to_anywhere);
+    return check_result();
+}
