@@ -16,9 +16,9 @@
 enum { MOST_SOURCES = 64, ROUNDS = 7 };
 
 static struct {
-    size_t bytes;            /* of each source; 0: the default sizes */
-    const char *dtype, *op;  /* NULL: a selection */
-    int n, simd;             /* 0, -1: a selection, all */
+    size_t bytes;           /* of each source; 0: the default sizes */
+    const char *dtype, *op; /* NULL: a selection */
+    int n, simd;            /* 0, -1: a selection, all */
     double round_seconds, prescale, postscale;
 } options = {0, NULL, NULL, 0, -1, 0.004, 1, 1};
 
@@ -82,18 +82,10 @@ static void fill(struct work *work)
     char *p = work->memory;
     for (size_t i = 0; i < (size_t)(work->n + 1) * count; i++)
         switch (work->reduction.dtype) {
-        case RONDE_FLOAT16:
-            memcpy(p + 2 * i, half, 2);
-            break;
-        case RONDE_BFLOAT16:
-            memcpy(p + 2 * i, bf16, 2);
-            break;
-        case RONDE_FLOAT32:
-            ((float *)(void *)p)[i] = 1;
-            break;
-        case RONDE_FLOAT64:
-            ((double *)(void *)p)[i] = 1;
-            break;
+        case RONDE_FLOAT16: memcpy(p + 2 * i, half, 2); break;
+        case RONDE_BFLOAT16: memcpy(p + 2 * i, bf16, 2); break;
+        case RONDE_FLOAT32: ((float *)(void *)p)[i] = 1; break;
+        case RONDE_FLOAT64: ((double *)(void *)p)[i] = 1; break;
         default:
             memset(p + i * ronde_dtype_bytes(work->reduction.dtype), 1,
                    ronde_dtype_bytes(work->reduction.dtype));
@@ -107,8 +99,7 @@ static int open_work(struct work *work, int32_t dtype, int32_t op, int n, size_t
     if (n > MOST_SOURCES || posix_memalign(&memory, 1 << 21, all + 64))
         return -1;
     *work = (struct work){.memory = memory, .n = n, .bytes = bytes};
-    work->reduction =
-        ronde__reduction(dtype, op, options.prescale, options.postscale, (uint32_t)n);
+    work->reduction = ronde__reduction(dtype, op, options.prescale, options.postscale, (uint32_t)n);
     for (int s = 0; s < n; s++)
         work->sources[s] = work->memory + (size_t)(s + 1) * bytes;
     fill(work);

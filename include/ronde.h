@@ -133,8 +133,8 @@ typedef struct ronde_call {
 void ronde_call_init(ronde_call *call, size_t size);
 
 /* Asynchronous operations. Ranks may submit in any order, from any thread; operations match by kind
- * and name within the process set. name NULL: matched by a counter per kind. The memory belongs to
- * the library until the handle is done. A submission never completes the operation itself.
+ * and name (1 to 1000 bytes) within the process set. name NULL: matched by a counter per kind, which
+ * advances also when the call fails. The memory belongs to the library until the handle is done. A submission never completes the operation itself.
  * Two outstanding operations of one kind and name are an error on this rank alone. Disagreement
  * between ranks is RONDE_ERR_MISMATCH from ronde_wait on every rank; the context stays usable.
  * Results are bitwise equal on all ranks and from run to run, whatever was fused with what.

@@ -151,8 +151,8 @@ static inline uint64_t reference_integer(const struct reduction *r, const uint64
             sum = next;
     }
     if (r->postscale != 1)
-        return integer_of_double(
-            integer_as_double(sum, r->dtype) / r->divisor * r->postscale, r->dtype);
+        return integer_of_double(integer_as_double(sum, r->dtype) / r->divisor * r->postscale,
+                                 r->dtype);
     if (is_signed(r->dtype))
         return (uint64_t)((int64_t)sum / (int64_t)r->divisor);
     return sum / r->divisor;
@@ -250,8 +250,8 @@ static inline void reference_element(const struct reduction *r, char *out, const
 }
 
 /* A copy keeps every bit, a NaN's too. */
-static inline void reference_reduce(const struct reduction *r, char *out, const char *const *sources,
-                                    int n, size_t count)
+static inline void reference_reduce(const struct reduction *r, char *out,
+                                    const char *const *sources, int n, size_t count)
 {
     size_t bytes = ronde_dtype_bytes(r->dtype);
     int copies = n == 1 && ronde__reduction_is_copy(r);

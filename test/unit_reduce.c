@@ -27,10 +27,10 @@ static uint64_t random_bits(void)
 /* NUMBERS are small and whole, BITS are whatever 64 random bits mean, EDGES are the awkward ones. */
 enum flavour { NUMBERS, BITS, EDGES, FLAVOURS };
 
-static const double edges[] = {0.0,       -0.0,       1,         -1,        INFINITY, -INFINITY,
-                               0x1p-24,   -0x1p-24,   0x1.8p-25, 0x1p-126,  0x1p-149, -0x1p-133,
-                               0x1p-1022, 0x1p-1074,  65504,     65520,     -65519,   2049,
-                               0x1.fep127, -0x1.fffffep127, 0x1.fffffffffffffp1023};
+static const double edges[] = {
+    0.0,      -0.0,      1,        -1,       INFINITY,   -INFINITY,       0x1p-24,
+    -0x1p-24, 0x1.8p-25, 0x1p-126, 0x1p-149, -0x1p-133,  0x1p-1022,       0x1p-1074,
+    65504,    65520,     -65519,   2049,     0x1.fep127, -0x1.fffffep127, 0x1.fffffffffffffp1023};
 
 static void store_number(int32_t dtype, char *p, double value)
 {
@@ -111,11 +111,12 @@ static void check_case(const struct reduction *reduction, int n, size_t count)
             continue;
         int step = count > 1000 ? n : 1; /* the largest: separate, and the last in place */
         for (int target = -1; target < n; target += step)
-            CHECK_SAYING(!run_differs(reduction, n, count, target),
-                         "%s %s, %d sources, %zu elements into %d, divisor %u, scales %g and %g: %s",
-                         ronde_dtype_name(reduction->dtype), ronde_op_name(reduction->op), n, count,
-                         target, reduction->divisor, reduction->prescale, reduction->postscale,
-                         ronde__simd_name(simd));
+            CHECK_SAYING(
+                !run_differs(reduction, n, count, target),
+                "%s %s, %d sources, %zu elements into %d, divisor %u, scales %g and %g: %s",
+                ronde_dtype_name(reduction->dtype), ronde_op_name(reduction->op), n, count, target,
+                reduction->divisor, reduction->prescale, reduction->postscale,
+                ronde__simd_name(simd));
     }
 }
 
@@ -148,8 +149,8 @@ static void every_op_equals_its_reference(void)
 
 static void scales_and_divisors_equal_their_reference(void)
 {
-    static const double scales[][2] = {{0.5, 1}, {1, 3}, {1, -0.3}, {1.7, 0.1}, {0, 1},
-                                       {-1, 1e30}, {1e300, 1e-300}, {NAN, 1}, {1, INFINITY}};
+    static const double scales[][2] = {{0.5, 1},   {1, 3},          {1, -0.3}, {1.7, 0.1},   {0, 1},
+                                       {-1, 1e30}, {1e300, 1e-300}, {NAN, 1},  {1, INFINITY}};
     static const size_t counts[] = {1, 65, 600};
     for (int32_t dtype = 0; dtype < RONDE__DTYPES; dtype++)
         for (enum flavour flavour = NUMBERS; flavour < FLAVOURS; flavour++) {
@@ -167,7 +168,8 @@ static void scales_and_divisors_equal_their_reference(void)
 
 static void large_divisors_equal_their_reference(void)
 {
-    static const uint32_t divisors[] = {1, 2, 3, 7, 64, 255, 256, 1000, 65537, 0x80000000, UINT32_MAX};
+    static const uint32_t divisors[] = {1,   2,    3,     7,          64,        255,
+                                        256, 1000, 65537, 0x80000000, UINT32_MAX};
     for (int32_t dtype = RONDE_UINT8; dtype < RONDE__DTYPES; dtype++) {
         fill_sources(dtype, 300, dtype % 2 ? BITS : EDGES);
         for (size_t i = 0; i < sizeof divisors / sizeof *divisors; i++)
@@ -229,9 +231,9 @@ static void every_half_rounds_once_to_the_nearest_even(void)
                     if (ronde__reduce_choose(simd))
                         continue;
                     run_on_every(&whole, simd);
-                    CHECK_SAYING(memcmp(result, expected, sizeof result) == 0,
-                                 "%s %s with %g: %s", ronde_dtype_name(dtype), ronde_op_name(op),
-                                 factors[f], ronde__simd_name(simd));
+                    CHECK_SAYING(memcmp(result, expected, sizeof result) == 0, "%s %s with %g: %s",
+                                 ronde_dtype_name(dtype), ronde_op_name(op), factors[f],
+                                 ronde__simd_name(simd));
                 }
             }
 }
@@ -260,8 +262,8 @@ static void halves_are_rounded_once_for_all_sources(void)
 
 static void nans_and_zeros_do_not_show_the_order(void)
 {
-    static const uint32_t bits[] = {0x7fc00001, 0xffc00002, 0x7f800003, 0x00000000, 0x80000000,
-                                    0x7f800000, 0xff800000, 0x3f800000};
+    static const uint32_t bits[] = {0x7fc00001, 0xffc00002, 0x7f800003, 0x00000000,
+                                    0x80000000, 0x7f800000, 0xff800000, 0x3f800000};
     for (int32_t op = 0; op < RONDE__OPS; op++)
         for (int a = 0; a < 8; a++)
             for (int b = 0; b < 8; b++) {
@@ -322,8 +324,7 @@ static void start_middle_and_finish_make_a_whole(void)
             for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
                 if (whole_numbers && op == RONDE_PRODUCT && ronde_dtype_bytes(dtype) == 2)
                     continue; /* their products of five are rounded between the parts */
-                struct reduction whole =
-                    ronde__reduction(dtype, op, scales[i][0], scales[i][1], 5);
+                struct reduction whole = ronde__reduction(dtype, op, scales[i][0], scales[i][1], 5);
                 check_halves(&whole, 600);
             }
     }

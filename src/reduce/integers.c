@@ -55,8 +55,8 @@ static const struct {
     void (*scale)(void *elements, size_t count, double divisor, double scale);
     void (*divide)(void *elements, size_t count, uint32_t divisor);
 } functions[RONDE__DTYPES] = {
-    [RONDE_BOOL] = {b8_scale, NULL},        [RONDE_UINT8] = {u8_scale, u8_divide},
-    [RONDE_INT8] = {s8_scale, s8_divide},   [RONDE_UINT16] = {u16_scale, u16_divide},
+    [RONDE_BOOL] = {b8_scale, NULL},         [RONDE_UINT8] = {u8_scale, u8_divide},
+    [RONDE_INT8] = {s8_scale, s8_divide},    [RONDE_UINT16] = {u16_scale, u16_divide},
     [RONDE_INT16] = {s16_scale, s16_divide}, [RONDE_UINT32] = {u32_scale, u32_divide},
     [RONDE_INT32] = {s32_scale, s32_divide}, [RONDE_UINT64] = {u64_scale, u64_divide},
     [RONDE_INT64] = {s64_scale, s64_divide},

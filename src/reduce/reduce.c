@@ -24,13 +24,10 @@ static const struct kernels *kernels_of(int simd)
 {
     switch (simd) {
 #if defined __x86_64__
-    case RONDE__SIMD_AVX512:
-        return &ronde__kernels_avx512;
-    case RONDE__SIMD_AVX2:
-        return &ronde__kernels_avx2;
+    case RONDE__SIMD_AVX512: return &ronde__kernels_avx512;
+    case RONDE__SIMD_AVX2: return &ronde__kernels_avx2;
 #endif
-    default:
-        return &ronde__kernels_portable;
+    default: return &ronde__kernels_portable;
     }
 }
 
