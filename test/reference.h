@@ -71,7 +71,7 @@ static inline double combine_doubles(double a, double b, int op)
                                  : -least(-a, -b);
 }
 
-/* Sums and products of two floats in double, rounded to float, are the float's own (53 >= 2 * 24 + 2);
+/* Sums and products of two floats in double, rounded to float, are float's own (53 >= 2 * 24 + 2);
  * so are quotients. volatile: a product rounds before it is added. */
 static inline float reference_float(const struct reduction *r, const float *x, int n)
 {

@@ -24,7 +24,7 @@ static uint64_t random_bits(void)
 
 /* ---- data ---------------------------------------------------------------------------------- */
 
-/* NUMBERS are small and whole, BITS are whatever 64 random bits mean, EDGES are the awkward ones. */
+/* NUMBERS are small and whole, BITS are whatever random bits mean, EDGES are the awkward ones. */
 enum flavour { NUMBERS, BITS, EDGES, FLAVOURS };
 
 static const double edges[] = {
@@ -83,7 +83,7 @@ static int all_are(const char *p, size_t bytes, char value)
     return 1;
 }
 
-/* Into source `target`, or separate where that is -1. 0 where result, guards and sources are right. */
+/* Into source `target`, or separate where that is -1. 0 where result and guards are right. */
 static int run_differs(const struct reduction *reduction, int n, size_t count, int target)
 {
     const void *sources[MOST_SOURCES];

@@ -94,6 +94,13 @@ void ronde__coordinator_poke(struct coordinator *coordinator);
 
 /* ---- inside the room ------------------------------------------------------------------------- */
 
+/* Steps everything once if nobody else does (drive.c). RONDE__IDLE or RONDE__MOVED; then *nap_ns is
+ * how long to sleep at most. */
+int32_t ronde__coordinator_step(struct coordinator *coordinator, int64_t *nap_ns);
+/* Steps, and says whether somebody must go on doing so. */
+int ronde__coordinator_has_business(struct coordinator *coordinator, int64_t *nap_ns);
+/* The thread's main function (wait.c); its argument is the coordinator. */
+void *ronde__coordinator_thread(void *coordinator);
 /* Runs decided bins as far as they go (run.c). */
 int32_t ronde__coordinator_run(struct coordinator *coordinator);
 /* Ends a request with a status and, on an error, its text. The request may be gone at return. */

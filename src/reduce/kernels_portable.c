@@ -1,5 +1,5 @@
-/* Kernels of 16-byte vectors, for any CPU: SSE2 where it is x86-64, NEON where it is aarch64, scalar
- * code where there is nothing. */
+/* Kernels of 16-byte vectors, for any CPU: SSE2 where it is x86-64, NEON where it is aarch64, and
+ * scalar code where there is nothing. */
 #if defined __SSE2__
 #include <emmintrin.h>
 #define STREAM(p, v) _mm_stream_si128((__m128i *)(void *)(p), (__m128i)(v))

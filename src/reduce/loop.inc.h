@@ -1,6 +1,6 @@
 /* The loop of every kernel of the type T (see kernels.inc.h), and the kernels.
  *
- * Outside over the elements, STRIDE bytes at a time held in registers, inside over the sources: each
+ * Outside over the elements, STRIDE bytes at a time in registers, inside over the sources: each
  * source is read once, the result is written once, and no intermediate sum touches memory. Bytes
  * moved: (n + 1) * size. STRIDE is several vectors, so that the additions of different vectors
  * overlap and the inner loop's cost is shared. */

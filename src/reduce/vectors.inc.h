@@ -170,7 +170,7 @@ FLOAT(f64, s64, double, INT64_MIN, 0x7ff8000000000000, F64_LESSER)
 
 #ifndef F16_LOAD
 /* float16's exponent is float32's plus 112; shifted into place, the difference is one exact
- * multiplication, which also normalises subnormals. Infinities and NaNs need their exponent back. */
+ * multiplication, which also normalises subnormals. Infinities and NaNs need theirs back. */
 INLINE v_f32 f16_widen(v_u32 h)
 {
     v_u32 magnitude = (h & 0x7fff) << 13;
@@ -251,4 +251,3 @@ INLINE void bf16_store(char *p, struct pair v)
 
 PAIR(f16)
 PAIR(bf16)
-

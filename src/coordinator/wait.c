@@ -1,0 +1,128 @@
+/* Who drives: the coordinator thread while no caller waits, and callers that wait. */
+#include <time.h>
+
+#include "base/clock.h"
+#include "coordinator/coordinator.h"
+#include "ronde.h"
+
+/* ---- the thread ------------------------------------------------------------------------------ */
+
+struct thread_view {
+    struct coordinator *c;
+    struct patience patience;
+};
+
+/* Wakes up when there is work that no caller does. */
+static int32_t idle_step(void *state)
+{
+    struct thread_view *view = state;
+    struct coordinator *c = view->c;
+    int64_t nap_ns;
+    if (atomic_load(&c->stopping))
+        return RONDE__DONE;
+    if (atomic_load(&c->callers))
+        return RONDE__IDLE;
+    return ronde__coordinator_has_business(c, &nap_ns) ? RONDE__DONE : RONDE__IDLE;
+}
+
+static int32_t drive_step(void *state)
+{
+    struct thread_view *view = state;
+    struct coordinator *c = view->c;
+    if (atomic_load(&c->stopping) || atomic_load(&c->callers))
+        return RONDE__DONE;
+    int32_t said = ronde__coordinator_step(c, &view->patience.nap_ns);
+    if (said == RONDE__IDLE && !ronde__coordinator_has_business(c, &view->patience.nap_ns))
+        return RONDE__DONE;
+    return said;
+}
+
+/* Whoever has just submitted often waits next, and then does the work with one wake-up less. */
+static void give_callers_a_moment(void)
+{
+    const struct timespec moment = {.tv_nsec = 50000};
+    nanosleep(&moment, NULL);
+}
+
+void *ronde__coordinator_thread(void *state)
+{
+    struct coordinator *c = state;
+    struct bell *idle = &c->link.of[c->net->local_rank].idle;
+    /* A leader of one of several nodes looks for messages now and then, to report stalls. */
+    enum { IDLE_NAP_NS = 500000000 };
+    int64_t idle_nap_ns = c->leader && c->net->nodes > 1 ? IDLE_NAP_NS : 0;
+    while (!atomic_load(&c->stopping)) {
+        struct thread_view view = {.c = c, .patience = {.nap_ns = idle_nap_ns}};
+        ronde__wait_for(idle, &view.patience, idle_step, &view);
+        atomic_fetch_add_explicit(&c->counts.wakeups, 1, memory_order_relaxed);
+        give_callers_a_moment();
+        view.patience = (struct patience){.spin_ns = 0};
+        ronde__wait_for(c->bell, &view.patience, drive_step, &view);
+        atomic_store_explicit(&c->counts.thread_cpu_us,
+                              (uint64_t)ronde__thread_cpu_ns() / 1000, memory_order_relaxed);
+    }
+    return NULL;
+}
+
+/* ---- callers --------------------------------------------------------------------------------- */
+
+void ronde__coordinator_wake(struct coordinator *c)
+{
+    if (!c->has_thread)
+        return;
+    ronde__bell_ring(&c->link.of[c->net->local_rank].idle);
+    ronde__bell_ring(c->bell);
+}
+
+struct wait_view {
+    struct coordinator *c;
+    const struct request *request; /* NULL: all */
+    struct patience patience;
+};
+
+static int is_done(const struct wait_view *view)
+{
+    /* pairs with the release in ronde__coordinator_complete */
+    if (view->request)
+        return atomic_load_explicit(&view->request->state, memory_order_acquire) == REQUEST_DONE;
+    return atomic_load(&view->c->outstanding) == 0;
+}
+
+static int32_t wait_step(void *state)
+{
+    struct wait_view *view = state;
+    if (is_done(view))
+        return RONDE__DONE;
+    int32_t said = ronde__coordinator_step(view->c, &view->patience.nap_ns);
+    return is_done(view) ? RONDE__DONE : said;
+}
+
+int32_t ronde__coordinator_wait(struct coordinator *c, const struct request *request,
+                                int64_t deadline_ns)
+{
+    struct wait_view view = {c, request, c->patience};
+    view.patience.deadline_ns = deadline_ns;
+    view.patience.spin_now_ns = atomic_load_explicit(&c->spin_now_ns, memory_order_relaxed);
+    if (is_done(&view))
+        return RONDE_OK;
+    struct link_rank *mine = &c->link.of[c->net->local_rank];
+    atomic_fetch_add(&c->callers, 1);
+    atomic_fetch_add_explicit(&mine->waiting, 1, memory_order_relaxed);
+    int32_t said = ronde__wait_for(c->bell, &view.patience, wait_step, &view);
+    atomic_store_explicit(&c->spin_now_ns, view.patience.spin_now_ns, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&mine->waiting, 1, memory_order_relaxed);
+    int others = atomic_fetch_sub(&c->callers, 1) > 1;
+    if (others) /* they may sleep by what was true before this one's last step */
+        ronde__bell_ring(c->bell);
+    else if (atomic_load(&c->outstanding) && c->has_thread)
+        ronde__bell_ring(&mine->idle);
+    return said == RONDE__DONE ? RONDE_OK : RONDE_PENDING;
+}
+
+
+void ronde__coordinator_poke(struct coordinator *c)
+{
+    int64_t nap_ns;
+    if (!c->has_thread)
+        ronde__coordinator_step(c, &nap_ns);
+}
