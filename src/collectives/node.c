@@ -8,10 +8,12 @@
 #include "collectives/node_stages.h"
 
 int32_t ronde__node_open(struct node *node, const struct slots *slots, int me,
-                         const struct arena *arena)
+                         const struct arena *arena, int spins)
 {
+    enum { POLLS = 200 }; /* about half a microsecond: several hand-overs between two CPUs */
     size_t ranks = (size_t)slots->ranks;
-    *node = (struct node){.me = me, .ranks = slots->ranks, .slots = *slots, .arena = arena};
+    *node = (struct node){.me = me, .ranks = slots->ranks, .slots = *slots, .arena = arena,
+                          .polls = spins ? POLLS : 0};
     node->sources = calloc(ranks, sizeof(*node->sources));
     node->outs = calloc(ranks, sizeof(*node->outs));
     if (node->sources && node->outs)
@@ -59,6 +61,24 @@ void ronde__node_publish(struct node *node, _Atomic uint64_t *counter, uint64_t 
 void ronde__node_arrive(struct node *node)
 {
     ronde__node_publish(node, &ronde__node_arrival(node, node->me)->operation, node->operation);
+}
+
+void ronde__node_arrive_quietly(struct node *node)
+{
+    atomic_store_explicit(&ronde__node_arrival(node, node->me)->operation, node->operation,
+                          memory_order_release);
+    node->unrung = 1;
+}
+
+int ronde__node_all_answered(struct node *node)
+{
+    int polls = node->unrung ? node->polls : 0;
+    do
+        if (ronde__node_all_arrived(node, node->operation))
+            return 1;
+    while (polls-- > 0);
+    ronde__node_ring_late(node);
+    return 0;
 }
 
 void ronde__node_share(const struct node *node, size_t n, int rank, size_t *from, size_t *to)

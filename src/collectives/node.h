@@ -33,6 +33,8 @@ struct node {
     uint64_t operation;        /* the number of the running, or last, operation */
     uint64_t slice;            /* slices of all operations before the running one */
     uint64_t arrived_all;      /* all are known to have arrived at this operation */
+    int polls;                 /* how often to look for the others before ringing them */
+    int unrung;                /* this rank has arrived, and the others were not rung yet */
     int32_t (*stage)(struct node *);
     struct node_work work;
     size_t slice_count;              /* elements per slice of this operation */
@@ -44,9 +46,10 @@ struct node {
     char **outs;                     /* [ranks] scratch */
 };
 
-/* slots: laid out by the caller, shared by `ranks` ranks. RONDE_ERR_MEMORY. */
+/* slots: laid out by the caller, shared by `ranks` ranks. spins: 1 where each rank has a CPU, so that
+ * looking twice is cheaper than waking. RONDE_ERR_MEMORY. */
 int32_t ronde__node_open(struct node *node, const struct slots *slots, int me,
-                         const struct arena *arena);
+                         const struct arena *arena, int spins);
 void ronde__node_close(struct node *node);
 
 /* Every rank's pieces combined, to every rank's pieces. */

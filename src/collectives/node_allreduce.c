@@ -43,8 +43,9 @@ static void reduce_run(struct node *node, struct piece_cursor *cursor, size_t fr
 
 static int32_t small_reduce(struct node *node)
 {
-    if (!ronde__node_all_arrived(node, node->operation))
+    if (!ronde__node_all_answered(node))
         return RONDE__IDLE;
+    ronde__node_own_next(node);
     size_t bytes = node->work.count * node->work.element_bytes;
     for (int rank = 0; rank < node->ranks; rank++) {
         struct arrival *slot = ronde__node_arrival(node, rank);
@@ -52,6 +53,7 @@ static int32_t small_reduce(struct node *node)
     }
     struct piece_cursor cursor = ronde__node_first_piece(node);
     reduce_run(node, &cursor, 0, node->work.count, node->outs, 0, NULL);
+    ronde__node_ring_late(node);
     return RONDE__DONE;
 }
 
@@ -64,7 +66,7 @@ static int32_t small_arrive(struct node *node)
     struct piece_cursor cursor = ronde__node_first_piece(node);
     ronde__node_gather(node, &cursor, 0, node->work.count,
                        bytes <= sizeof(slot->tiny) ? slot->tiny : slot->data);
-    ronde__node_arrive(node);
+    ronde__node_arrive_quietly(node);
     node->stage = small_reduce;
     int32_t said = small_reduce(node);
     return said == RONDE__IDLE ? RONDE__MOVED : said;

@@ -26,8 +26,9 @@ static size_t longest_run(const struct node *node)
 
 static int32_t small_take(struct node *node)
 {
-    if (!ronde__node_all_arrived(node, node->operation))
+    if (!ronde__node_all_answered(node))
         return RONDE__IDLE;
+    ronde__node_own_next(node);
     for (int rank = 0; rank < node->ranks; rank++) {
         const struct piece *run = &node->work.pieces[rank];
         if (rank != node->me && run->count)
@@ -35,6 +36,7 @@ static int32_t small_take(struct node *node)
                    run->count * node->work.element_bytes);
     }
     copy_own(node);
+    ronde__node_ring_late(node);
     return RONDE__DONE;
 }
 
@@ -46,7 +48,7 @@ static int32_t small_arrive(struct node *node)
     if (own->count)
         memcpy(ronde__node_arrival(node, node->me)->data, own->in,
                own->count * node->work.element_bytes);
-    ronde__node_arrive(node);
+    ronde__node_arrive_quietly(node);
     node->stage = small_take;
     int32_t said = small_take(node);
     return said == RONDE__IDLE ? RONDE__MOVED : said;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/bell.h"
 #include "collectives/node.h"
 
 /* From here a final output is larger than a core's part of the caches, and storing it past them
@@ -20,6 +21,34 @@ static inline struct arrival *ronde__node_arrival(const struct node *node, int r
 int ronde__node_all_arrived(struct node *node, uint64_t operation);
 /* Says that this rank has arrived at the running operation; the slot is filled before. */
 void ronde__node_arrive(struct node *node);
+
+/* The same for an operation that all others answer at once, where ringing them first would cost as
+ * much as their answer: a fence waits for the store to get through. So look for the answers a little
+ * while, and ring afterwards: before this rank reports to be idle, and at the latest when the
+ * operation is done (ronde__node_ring_late). */
+void ronde__node_arrive_quietly(struct node *node);
+int ronde__node_all_answered(struct node *node);
+/* Fetches this rank's slot of the next operation for writing: everybody has arrived here, so nobody
+ * reads any more what the operation before left there. Else the next arrival would first have to
+ * take its line back from the readers, which doubles the time of a small operation. */
+static inline void ronde__node_own_next(struct node *node)
+{
+#if defined(__x86_64__)
+    const struct arrival *next = &node->slots.of[node->me].arrival[(node->operation + 1) % 2];
+    __asm__ volatile("prefetchw %0" ::"m"(next->operation));
+    if (node->work.count * node->work.element_bytes > sizeof(next->tiny))
+        for (size_t at = 0; at < 256 && at < node->work.count * node->work.element_bytes; at += 64)
+            __asm__ volatile("prefetchw %0" ::"m"(next->data[at]));
+#else
+    (void)node;
+#endif
+}
+static inline void ronde__node_ring_late(struct node *node)
+{
+    if (node->unrung)
+        ronde__bell_ring_others(node->slots.bells, node->ranks, node->me);
+    node->unrung = 0;
+}
 
 /* One of the three counters of slices, of every rank at least `value`? */
 static inline int ronde__node_all_at_least(const struct node *node, size_t counter, uint64_t value)

@@ -48,7 +48,8 @@ int32_t ronde__communicator_open(struct communicator *c, struct net *net,
     struct slots slots;
     ronde__slots_place(&slots, c->region.base, net->local_size, settings->slice_bytes,
                        settings->slots, wire_bytes);
-    status = ronde__node_open(&c->node, &slots, net->local_rank, arena);
+    int spins = ronde__patience(net->local_size, settings->spin_us).spin_ns > 0;
+    status = ronde__node_open(&c->node, &slots, net->local_rank, arena, spins);
     if (!status)
         status = ronde__region_hold(&c->region, net->local_rank);
     if (!status)
