@@ -133,7 +133,7 @@ typedef struct ronde_call {
 void ronde_call_init(ronde_call *call, size_t size);
 
 /* Asynchronous operations. Ranks may submit in any order, from any thread; operations match by kind
- * and name (1 to 1000 bytes) within the process set. name NULL: matched by a counter per kind, which
+ * and name (1 to 1000 bytes, not of the form allreduce#…) within the process set. name NULL: matched by a counter per kind, which
  * advances also when the call fails. The memory belongs to the library until the handle is done. A submission never completes the operation itself.
  * Two outstanding operations of one kind and name are an error on this rank alone. Disagreement
  * between ranks is RONDE_ERR_MISMATCH from ronde_wait on every rank; the context stays usable.

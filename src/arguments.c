@@ -116,6 +116,17 @@ static int32_t fill_shape(struct signature *s, const struct demand *d, const ron
     return RONDE_OK;
 }
 
+/* "allreduce#7": what coordinator.c makes of the counter. */
+static int is_drawn(const char *name)
+{
+    for (int kind = 0; kind < KINDS; kind++) {
+        size_t n = strlen(ronde__kind_name((enum kind)kind));
+        if (strncmp(name, ronde__kind_name((enum kind)kind), n) == 0 && name[n] == '#')
+            return 1;
+    }
+    return 0;
+}
+
 int32_t ronde__check_demand(const ronde_context *context, const char *name, struct demand *d,
                             const ronde_call *call)
 {
@@ -130,6 +141,9 @@ int32_t ronde__check_demand(const ronde_context *context, const char *name, stru
     if (!status && name && strnlen(name, NAME_BYTES + 1) > NAME_BYTES)
         status = ronde__fail(RONDE_ERR_ARGUMENT, "the name '%.40s...' is longer than %d bytes", name,
                              NAME_BYTES);
+    if (!status && name && is_drawn(name))
+        status = ronde__fail(RONDE_ERR_ARGUMENT, "the name '%.40s' has the form of those drawn for "
+                             "unnamed operations: choose another", name);
     if (!status && name && !*name)
         status = ronde__fail(RONDE_ERR_ARGUMENT, "the name is empty: pass NULL to have one drawn");
     if (status)

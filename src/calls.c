@@ -59,21 +59,13 @@ static int32_t submit_async(ronde_context *context, const char *name, struct dem
     return RONDE_OK;
 }
 
-/* A finished request's status; its text becomes this thread's last error. */
-static int32_t status_of(const struct request *request)
-{
-    if (!request->status)
-        return RONDE_OK;
-    return ronde__fail_text(request->status, request->text ? request->text : "no memory for the text");
-}
-
 static int32_t finish(struct coordinator *c, struct request *request, int64_t deadline_ns)
 {
     if (ronde__coordinator_wait(c, request, deadline_ns) == RONDE_PENDING) {
         ronde__handles_unclaim(&c->handles, request);
         return RONDE_PENDING;
     }
-    int32_t status = status_of(request);
+    int32_t status = ronde__request_status(request);
     ronde__handles_give(&c->handles, request);
     return status;
 }
@@ -165,15 +157,8 @@ int32_t ronde_poll(ronde_context *context, uint64_t handle)
     int32_t status = ronde__check_driver(context, 0);
     if (status)
         return status;
-    struct coordinator *c = context->coordinator;
-    const struct request *request = ronde__handles_find(&c->handles, handle);
-    if (!request)
-        return RONDE_ERR_HANDLE;
-    ronde__coordinator_poke(c);
-    /* pairs with the release in ronde__coordinator_complete */
-    if (atomic_load_explicit(&request->state, memory_order_acquire) != REQUEST_DONE)
-        return RONDE_PENDING;
-    return status_of(request);
+    ronde__coordinator_poke(context->coordinator);
+    return ronde__handles_poll(&context->coordinator->handles, handle);
 }
 
 static int32_t wait_until(ronde_context *context, uint64_t handle, int64_t deadline_ns)
@@ -207,19 +192,5 @@ int32_t ronde_take(ronde_context *context, uint64_t handle, void **memory, size_
     if (!memory || !rows)
         return ronde__fail(RONDE_ERR_ARGUMENT, "the place for the %s is NULL",
                            memory ? "rows" : "memory");
-    struct request *request = ronde__handles_find(&context->coordinator->handles, handle);
-    if (!request)
-        return RONDE_ERR_HANDLE;
-    if (atomic_load_explicit(&request->state, memory_order_acquire) != REQUEST_DONE)
-        return ronde__fail(RONDE_ERR_HANDLE, "the operation is not finished: poll until it is");
-    if (request->status)
-        return status_of(request);
-    if (!request->allocate)
-        return ronde__fail(RONDE_ERR_HANDLE, "the library made no result for this operation, or it "
-                           "was taken");
-    *memory = request->made;
-    *rows = request->made_rows;
-    request->made = NULL;
-    request->allocate = 0;
-    return RONDE_OK;
+    return ronde__handles_take_made(&context->coordinator->handles, handle, memory, rows);
 }

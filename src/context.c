@@ -16,22 +16,40 @@ void ronde_options_init(ronde_options *options, size_t size)
     memcpy(options, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
 }
 
-/* All ranks meet here, whatever became of each; the first failure is everybody's. */
-static int32_t agree(struct net *net, int32_t status)
+/* What a rank tells all others when they meet. */
+struct verdict {
+    int32_t status;
+    char text[300];
+    struct settings settings;
+};
+
+/* The first failure is everybody's; where there is none, the settings must agree. */
+static int32_t judge(const struct verdict *all, int ranks)
 {
-    struct verdict {
-        int32_t status;
-        char text[300];
-    } mine = {.status = status}, *all = calloc((size_t)net->size, sizeof(*all));
-    strncpy(mine.text, status ? ronde_last_error() : "", sizeof(mine.text) - 1);
-    if (!all)
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory to open a context");
-    int32_t met = ronde__net_allgather(net, &mine, sizeof(mine), all);
-    for (int rank = 0; rank < net->size && !met && !status; rank++)
+    int32_t status = RONDE_OK;
+    for (int rank = 0; rank < ranks && !status; rank++)
         if (all[rank].status)
             status = ronde__fail(all[rank].status, "rank %d: %s", rank, all[rank].text);
+    for (int rank = 1; rank < ranks && !status; rank++)
+        status = ronde__settings_compare(&all[0].settings, 0, &all[rank].settings, rank);
+    return status;
+}
+
+/* All ranks meet here, whatever became of each. */
+static int32_t agree(struct net *net, const struct settings *settings, int32_t status)
+{
+    struct verdict *all = calloc((size_t)net->size + 1, sizeof(*all));
+    if (!all)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory to meet %d ranks", net->size);
+    struct verdict *mine = &all[net->size];
+    mine->status = status;
+    mine->settings = *settings;
+    strncpy(mine->text, status ? ronde_last_error() : "", sizeof(mine->text) - 1);
+    int32_t met = ronde__net_allgather(net, mine, sizeof(*mine), all);
+    if (!status)
+        status = met ? met : judge(all, net->size);
     free(all);
-    return status ? status : met;
+    return status;
 }
 
 /* What every rank must do alike, or none. */
@@ -71,19 +89,38 @@ close_arena:
     return status;
 }
 
+static void close_rooms(ronde_context *context)
+{
+    ronde__coordinator_close(context->coordinator);
+    ronde__direct_close(&context->direct);
+    ronde__arena_close(context->arena, context->net);
+}
+
+/* All ranks open their rooms, or none does. */
+static int32_t open_together(ronde_context *context)
+{
+    int32_t opened = open_rooms(context);
+    int32_t status = agree(context->net, &context->settings, opened);
+    if (!status || opened)
+        return status;
+    ronde__coordinator_stop(context->coordinator);
+    agree(context->net, &context->settings, status); /* ranks may be threads and share memory */
+    close_rooms(context);
+    return status;
+}
+
 int32_t ronde__open_net(struct net *net, const char *settings, ronde_context **context)
 {
     ronde_context *opened = calloc(1, sizeof(*opened));
-    int32_t status = RONDE_OK;
-    if (!opened)
-        status = ronde__fail(RONDE_ERR_MEMORY, "no memory for a context");
-    if (opened) {
-        opened->net = net;
-        status = prepare(opened, settings);
+    if (!opened) {
+        ronde__net_close(net);
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a context");
     }
-    status = agree(net, status);
+    opened->net = net;
+    int32_t status = prepare(opened, settings);
+    status = agree(net, &opened->settings, status);
     if (!status)
-        status = open_rooms(opened);
+        status = open_together(opened);
     if (status) {
         ronde__net_close(net);
         free(opened);
@@ -126,28 +163,33 @@ static int32_t meet(ronde_context *context)
     int32_t status = ronde__fatal_of(context);
     if (!status)
         status = ronde__direct_meet(&context->direct);
-    return status ? status : agree(context->net, RONDE_OK);
+    return status ? status : agree(context->net, &context->settings, RONDE_OK);
 }
 
 int32_t ronde_close(ronde_context **context)
 {
     int32_t status = context ? ronde__check_open(*context)
                              : ronde__fail(RONDE_ERR_ARGUMENT, "the context's place is NULL");
+    if (!status)
+        status = ronde__net_check_thread((*context)->net);
     if (status)
         return status;
     ronde_context *closed = *context;
+    struct net *net = closed->net;
     *context = NULL;
     ronde__coordinator_drain(closed->coordinator);
     status = meet(closed);
     ronde__coordinator_stop(closed->coordinator);
     if (!status)
-        status = agree(closed->net, RONDE_OK);
-    ronde__coordinator_close(closed->coordinator);
-    ronde__direct_close(&closed->direct);
-    ronde__arena_close(closed->arena, closed->net);
-    if (!status) /* MPI's parts of a job that has lost a rank cannot be given back */
-        ronde__net_close(closed->net);
-    free(closed);
+        status = agree(net, &closed->settings, RONDE_OK);
+    /* After a failure between nodes MPI may still write into our memory, and what MPI holds of a job
+     * that has lost a rank cannot be given back: both are left to the end of the process. */
+    if (!status || net->nodes == 1)
+        close_rooms(closed);
+    if (!status)
+        ronde__net_close(net);
+    if (!status || net->nodes == 1)
+        free(closed);
     return status;
 }
 

@@ -24,6 +24,13 @@ void ronde__bell_ring_others(struct bell *bells, int n, int me);
 
 /* What a step reports. Negative: an error status. */
 enum { RONDE__IDLE = 0, RONDE__MOVED = 1, RONDE__DONE = 2 };
+
+/* What a step of two parts says, of which neither ends it: an error, else whether any moved. */
+static inline int32_t ronde__both(int32_t said, int32_t more)
+{
+    return more < 0 ? more : said | more;
+}
+
 typedef int32_t ronde__step_function(void *state);
 
 struct patience {

@@ -327,3 +327,31 @@ int ronde__settings_row(const struct settings *settings, size_t row, const char 
     print(settings, &table[row], value, bytes);
     return 1;
 }
+
+/* What shared memory and the choice of algorithms rest on. */
+static const char *const alike[] = {"slice_bytes",    "slots",          "wire_buffer_bytes",
+                                    "cache_capacity", "ranks_per_node", "allreduce"};
+
+static int must_be_alike(const char *name)
+{
+    for (size_t i = 0; i < sizeof(alike) / sizeof(alike[0]); i++)
+        if (strcmp(name, alike[i]) == 0)
+            return 1;
+    return 0;
+}
+
+int32_t ronde__settings_compare(const struct settings *a, int rank_a, const struct settings *b,
+                                int rank_b)
+{
+    const char *name, *origin, *help;
+    char of_a[VALUE_BYTES], of_b[VALUE_BYTES];
+    for (size_t row = 0;
+         ronde__settings_row(a, row, &name, of_a, VALUE_BYTES, &origin, &help) &&
+         ronde__settings_row(b, row, &name, of_b, VALUE_BYTES, &origin, &help);
+         row++)
+        if (must_be_alike(name) && strcmp(of_a, of_b) != 0)
+            return ronde__fail(RONDE_ERR_MISMATCH, "setting %s differs: rank %d has '%s', rank %d "
+                               "has '%s'; set the same on every rank", name, rank_a, of_a, rank_b,
+                               of_b);
+    return RONDE_OK;
+}

@@ -31,6 +31,11 @@ enum ronde__origin { RONDE__FROM_DEFAULT, RONDE__FROM_ENVIRONMENT, RONDE__FROM_O
 /* Reads defaults, environment and `text` (NULL: none) into *settings. */
 int32_t ronde__settings_read(struct settings *settings, const char *text);
 
+/* RONDE_ERR_MISMATCH, naming setting, ranks and both values, where two ranks differ in what all must
+ * have alike. */
+int32_t ronde__settings_compare(const struct settings *a, int rank_a, const struct settings *b,
+                                int rank_b);
+
 /* One setting as "name value origin help" for people; 0 past the last row. Values fit `bytes`. */
 int ronde__settings_row(const struct settings *settings, size_t row, const char **name, char *value,
                         size_t bytes, const char **origin, const char **help);

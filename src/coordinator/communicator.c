@@ -38,16 +38,17 @@ int32_t ronde__communicator_open(struct communicator *c, struct net *net,
                                  const struct arena *arena, const struct settings *settings,
                                  int tag)
 {
-    size_t wire_bytes = net->nodes > 1 ? settings->wire_buffer_bytes : 0;
-    size_t bytes = ronde__slots_bytes(net->local_size, settings->slice_bytes, settings->slots,
-                                      wire_bytes);
+    const size_t lines = ~(size_t)(SLOTS_LINE - 1);
+    size_t wire_bytes = net->nodes > 1 ? settings->wire_buffer_bytes & lines : 0;
+    size_t slice_bytes = settings->slice_bytes & lines;
+    size_t bytes = ronde__slots_bytes(net->local_size, slice_bytes, settings->slots, wire_bytes);
     *c = (struct communicator){.net = net, .tag = tag, .lanes = smallest_node(net)};
     int32_t status = ronde__region_open(&c->region, net, bytes, REGION_COMMITTED);
     if (status)
         return status;
     struct slots slots;
-    ronde__slots_place(&slots, c->region.base, net->local_size, settings->slice_bytes,
-                       settings->slots, wire_bytes);
+    ronde__slots_place(&slots, c->region.base, net->local_size, slice_bytes, settings->slots,
+                       wire_bytes);
     int spins = ronde__patience(net->local_size, settings->spin_us).spin_ns > 0;
     status = ronde__node_open(&c->node, &slots, net->local_rank, arena, spins);
     if (!status)

@@ -42,7 +42,6 @@ struct communicator {
     /* the running operation */
     struct reduction whole, start, middle, finish;
     const struct piece *tensors;
-    int32_t tensor_count;
     size_t element_bytes;
     enum algorithm algorithm;
     struct layout layout;

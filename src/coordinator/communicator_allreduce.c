@@ -119,7 +119,6 @@ int32_t ronde__communicator_start_allreduce(struct communicator *c, const struct
     c->middle = ronde__reduction_middle(whole);
     c->finish = ronde__reduction_finish(whole);
     c->tensors = tensors;
-    c->tensor_count = n;
     c->algorithm = algorithm;
     c->round = 0;
     int32_t blocks = ronde__algorithms[algorithm].blocks(c->net->nodes);

@@ -45,6 +45,7 @@ struct coordinator {
     _Atomic uint32_t callers;     /* that wait */
     _Atomic uint32_t outstanding; /* operations submitted and not done */
     _Atomic uint32_t stopping;    /* the thread shall end */
+    _Atomic uint32_t leads;       /* as the node's leader it has something to see to */
     pthread_t thread;
     int has_thread;
     struct patience patience;      /* of callers that wait ... */
@@ -97,8 +98,8 @@ void ronde__coordinator_poke(struct coordinator *coordinator);
 /* Steps everything once if nobody else does (drive.c). RONDE__IDLE or RONDE__MOVED; then *nap_ns is
  * how long to sleep at most. */
 int32_t ronde__coordinator_step(struct coordinator *coordinator, int64_t *nap_ns);
-/* Steps, and says whether somebody must go on doing so. */
-int ronde__coordinator_has_business(struct coordinator *coordinator, int64_t *nap_ns);
+/* Must somebody go on stepping, as of the last step? */
+int ronde__coordinator_has_business(const struct coordinator *coordinator);
 /* The thread's main function (wait.c); its argument is the coordinator. */
 void *ronde__coordinator_thread(void *coordinator);
 /* Runs decided bins as far as they go (run.c). */

@@ -10,6 +10,7 @@ enum {
     /* While ranks still submit, more is worth waiting for, as long as it keeps coming this often. A
      * submission takes under a microsecond, so this is a generous gap between two. */
     QUIET_NS = 30000,
+    LONGEST_HOLD_NS = 1000000, /* however steadily more comes */
     BIN_TENSORS = 2048 /* what a board of the node's slots can name */
 };
 
@@ -19,7 +20,8 @@ static int64_t hold_ns(const struct leader *leader, int64_t now)
     if (ronde__leader_subtree_waits(leader) ||
         leader->ready_bytes >= leader->settings->fusion_threshold)
         return 0;
-    int64_t left = leader->arrived_ns + QUIET_NS - now;
+    int64_t quiet = leader->arrived_ns + QUIET_NS, latest = leader->ready_ns + LONGEST_HOLD_NS;
+    int64_t left = (quiet < latest ? quiet : latest) - now;
     return left > 0 ? left : 0;
 }
 

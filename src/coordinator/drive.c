@@ -86,13 +86,17 @@ static void ping_leader(struct coordinator *c)
 
 static int32_t step_parts(struct coordinator *c)
 {
-    int32_t said = ronde__coordinator_announce(c);
-    int32_t more = said < 0 || !c->leader ? 0 : ronde__leader_step(c->leader);
-    said = more < 0 ? more : said | more;
-    more = said < 0 ? 0 : ronde__coordinator_follow(c);
-    said = more < 0 ? more : said | more;
-    more = said < 0 ? 0 : ronde__coordinator_run(c);
-    return more < 0 ? more : said | more;
+    /* Following comes first: what was decided before a request is announced is none of its business. */
+    int32_t said = ronde__coordinator_follow(c);
+    if (said >= 0)
+        said = ronde__both(said, ronde__coordinator_announce(c));
+    if (said >= 0 && c->leader)
+        said = ronde__both(said, ronde__leader_step(c->leader));
+    if (said >= 0)
+        said = ronde__both(said, ronde__coordinator_follow(c));
+    if (said >= 0)
+        said = ronde__both(said, ronde__coordinator_run(c));
+    return said;
 }
 
 /* One step of everything; the token is held. RONDE__IDLE or RONDE__MOVED. */
@@ -104,7 +108,7 @@ static int32_t step(struct coordinator *c)
     if (said == RONDE__IDLE) {
         choose_nap(c);
         ping_leader(c);
-        if (atomic_load(&c->outstanding))
+        if (atomic_load(&c->outstanding) || (c->leader && c->net->nodes > 1))
             said = ronde__link_trouble(&c->link, &c->communicator);
     } else {
         c->ping_ns = 0;
@@ -136,17 +140,13 @@ int32_t ronde__coordinator_step(struct coordinator *c, int64_t *nap_ns)
         return RONDE__IDLE;
     int32_t said = step(c);
     *nap_ns = c->nap_ns;
+    int leads = c->leader && !atomic_load(&c->fatal) && ronde__leader_is_busy(c->leader);
+    atomic_store_explicit(&c->leads, (uint32_t)leads, memory_order_relaxed);
     release_token(c);
     return said;
 }
 
-int ronde__coordinator_has_business(struct coordinator *c, int64_t *nap_ns)
+int ronde__coordinator_has_business(const struct coordinator *c)
 {
-    if (!take_token(c))
-        return 1;
-    step(c);
-    *nap_ns = c->nap_ns;
-    int leads = c->leader && !atomic_load(&c->fatal) && ronde__leader_is_busy(c->leader);
-    release_token(c);
-    return leads || atomic_load(&c->outstanding) > 0;
+    return atomic_load_explicit(&c->leads, memory_order_relaxed) || atomic_load(&c->outstanding) > 0;
 }

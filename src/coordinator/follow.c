@@ -57,16 +57,18 @@ int32_t ronde__coordinator_announce(struct coordinator *c)
         c->to_announce = ronde__queue_take(&c->queue);
     if (!c->to_announce)
         return RONDE__IDLE;
-    int32_t said = RONDE__MOVED;
+    int32_t said = RONDE__MOVED, moved = RONDE__IDLE;
     while (c->to_announce && said == RONDE__MOVED) {
         struct request *next = c->to_announce->next; /* once announced, it may be decided */
         said = announce_one(c, c->to_announce);
-        if (said == RONDE__MOVED)
+        if (said == RONDE__MOVED) {
             c->to_announce = next;
+            moved = RONDE__MOVED;
+        }
     }
     if (!c->leader)
         ronde__bell_ring(&c->communicator.node.slots.bells[0]);
-    return said < 0 ? said : RONDE__MOVED;
+    return said < 0 ? said : moved;
 }
 
 /* ---- following ----------------------------------------------------------------------------- */
@@ -78,6 +80,7 @@ static int32_t follow_run(struct coordinator *c, const struct record *run)
         return ronde__fail(RONDE_ERR_SYSTEM, "told to run '%.*s' (number %u), which is not "
                            "outstanding here", (int)run->name_bytes, run->name, run->id);
     request->last_of_bin = run->last;
+    request->decided = 1;
     if (run->row_words) {
         if (run->row_words != (uint32_t)c->net->size)
             return ronde__fail(RONDE_ERR_SYSTEM, "rows of %u ranks for an allgather of %d",
@@ -97,9 +100,10 @@ static int32_t follow_run(struct coordinator *c, const struct record *run)
 static int32_t follow_error(struct coordinator *c, const struct record *error)
 {
     struct request *request = ronde__queue_match(&c->queue, error);
-    /* A stall may name a tensor that this rank has not submitted, or not announced: then its
-     * announcement will say that it has seen this decision, and counts. */
-    if (!request || !request->announced)
+    /* A stall may name a tensor that this rank has not submitted; or not announced: then its
+     * announcement will say that it has seen this decision, and counts; or one that is decided and
+     * waits to run here, while another rank, through with it, has stalled on its next use. */
+    if (!request || !request->announced || request->decided)
         return RONDE__MOVED;
     char *text = ronde__text("%.*s", (int)error->text_bytes, error->text);
     ronde__coordinator_complete(c, request, error->status, text ? text : "no memory for the text");
@@ -110,7 +114,7 @@ static int32_t follow_error(struct coordinator *c, const struct record *error)
 int32_t ronde__coordinator_follow(struct coordinator *c)
 {
     int32_t said = RONDE__IDLE;
-    size_t bytes;
+    size_t bytes, made_room = 0;
     const void *place;
     uint32_t me = (uint32_t)c->net->local_rank;
     while ((place = ronde__ring_peek(c->link.down, me, &bytes))) {
@@ -124,8 +128,11 @@ int32_t ronde__coordinator_follow(struct coordinator *c)
         else
             said = follow_error(c, &record);
         ronde__ring_pass(c->link.down, me);
+        made_room += bytes;
         if (said < 0)
             return said;
     }
+    if (made_room >= LINK_MUCH_BYTES && !c->leader)
+        ronde__bell_ring(&c->communicator.node.slots.bells[0]);
     return said;
 }

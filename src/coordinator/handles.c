@@ -90,14 +90,64 @@ static void refuse(uint64_t handle, const struct request *request)
                 (unsigned long long)handle);
 }
 
-struct request *ronde__handles_find(struct handles *handles, uint64_t handle)
+int32_t ronde__request_status(const struct request *request)
+{
+    if (!request->status)
+        return RONDE_OK;
+    return ronde__fail_text(request->status,
+                            request->text ? request->text : "no memory for the text");
+}
+
+static int is_done(const struct request *request)
+{
+    /* pairs with the release in ronde__coordinator_complete */
+    return atomic_load_explicit(&request->state, memory_order_acquire) == REQUEST_DONE;
+}
+
+static int32_t poll_locked(struct handles *handles, uint64_t handle)
+{
+    const struct request *request = find_locked(handles, handle);
+    if (!request) {
+        refuse(handle, NULL);
+        return RONDE_ERR_HANDLE;
+    }
+    return is_done(request) ? ronde__request_status(request) : RONDE_PENDING;
+}
+
+int32_t ronde__handles_poll(struct handles *handles, uint64_t handle)
 {
     pthread_mutex_lock(&handles->lock);
-    struct request *request = find_locked(handles, handle);
+    int32_t status = poll_locked(handles, handle);
     pthread_mutex_unlock(&handles->lock);
-    if (!request)
-        refuse(handle, NULL);
-    return request;
+    return status;
+}
+
+static int32_t take_made_locked(struct handles *handles, uint64_t handle, void **memory,
+                                size_t *rows)
+{
+    int32_t status = poll_locked(handles, handle);
+    if (status == RONDE_PENDING)
+        return ronde__fail(RONDE_ERR_HANDLE, "the operation is not finished: poll until it is");
+    if (status)
+        return status;
+    struct request *request = find_locked(handles, handle);
+    if (!request->allocate)
+        return ronde__fail(RONDE_ERR_HANDLE, "the library made no result for this operation, or it "
+                           "was taken");
+    *memory = request->made;
+    *rows = request->made_rows;
+    request->made = NULL;
+    request->allocate = 0;
+    return RONDE_OK;
+}
+
+int32_t ronde__handles_take_made(struct handles *handles, uint64_t handle, void **memory,
+                                 size_t *rows)
+{
+    pthread_mutex_lock(&handles->lock);
+    int32_t status = take_made_locked(handles, handle, memory, rows);
+    pthread_mutex_unlock(&handles->lock);
+    return status;
 }
 
 struct request *ronde__handles_claim(struct handles *handles, uint64_t handle)
@@ -123,8 +173,8 @@ void ronde__handles_unclaim(struct handles *handles, struct request *request)
 
 void ronde__handles_give(struct handles *handles, struct request *request)
 {
-    free_owned(request);
     pthread_mutex_lock(&handles->lock);
+    free_owned(request);
     atomic_store_explicit(&request->state, REQUEST_FREE, memory_order_relaxed);
     request->generation++;
     request->next = handles->free;

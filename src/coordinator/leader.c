@@ -49,8 +49,10 @@ void ronde__leader_close(struct leader *leader)
 
 /* ---- upwards ------------------------------------------------------------------------------- */
 
-static int32_t make_ready(struct leader *leader, struct entry *entry)
+static int32_t make_ready(struct leader *leader, struct entry *entry, int64_t now)
 {
+    if (!leader->ready_count)
+        leader->ready_ns = now;
     if (leader->ready_count == leader->ready_room) {
         size_t room = leader->ready_room * 2 + 64;
         struct entry **ready = realloc(leader->ready, room * sizeof(struct entry *));
@@ -95,7 +97,7 @@ static int32_t take_announcement(struct leader *leader, int contributor, const v
     if (status || !complete)
         return status;
     if (leader->is_root)
-        return make_ready(leader, complete);
+        return make_ready(leader, complete, now);
     struct record up = ronde__negotiation_up(complete);
     up.waiting = (uint32_t)ronde__leader_subtree_waits(leader);
     ronde__record_write(&leader->up, &up);
@@ -106,15 +108,18 @@ static int32_t gather_local(struct leader *leader, int64_t now)
 {
     int32_t said = RONDE__IDLE;
     for (int rank = 0; rank < leader->net->local_size; rank++) {
-        size_t n;
+        size_t n, made_room = 0;
         const void *record;
         while ((record = ronde__ring_peek(leader->link->up[rank], 0, &n))) {
             int32_t status = take_announcement(leader, rank, record, n, now);
             if (status)
                 return status;
             ronde__ring_pass(leader->link->up[rank], 0);
+            made_room += n;
             said = RONDE__MOVED;
         }
+        if (made_room >= LINK_MUCH_BYTES && rank != leader->net->local_rank)
+            ronde__bell_ring(&leader->bells[rank]);
     }
     if (said)
         leader->arrived_ns = now;
@@ -178,12 +183,15 @@ static int32_t send_down(struct leader *leader)
             return status;
     }
     leader->down_sent = down->bytes;
-    size_t at = leader->down_at, n;
+    size_t before = leader->down_at, at = before, n;
     const char *record;
     while (ronde__record_next(down->data, down->bytes, &at, &record, &n) &&
            ronde__ring_put(leader->link->down, record, n))
         leader->down_at = at;
-    int moved = leader->down_at != 0;
+    int moved = leader->down_at != before;
+    /* A rank with nothing outstanding must read too, or the ring stays full. */
+    for (int rank = 0; rank < leader->net->local_size && leader->down_at < down->bytes; rank++)
+        ronde__bell_ring(&leader->link->of[rank].idle);
     if (leader->down_at == down->bytes)
         leader->down_at = leader->down_sent = down->bytes = 0;
     ronde__bell_ring_others(leader->bells, leader->net->local_size, leader->net->local_rank);
@@ -273,26 +281,20 @@ int ronde__leader_is_busy(const struct leader *leader)
     return ronde__negotiation_oldest(leader->negotiation) || leader->down.bytes || leader->up.bytes;
 }
 
-/* Adds what a part of the step said to what the parts before it said; an error ends the step. */
-static int32_t both(int32_t said, int32_t more)
-{
-    return more < 0 ? more : (said | more);
-}
-
 int32_t ronde__leader_step(struct leader *leader)
 {
     int64_t now = ronde__now_ns();
     leader->nap_ns = 0;
     int32_t said = gather_local(leader, now);
     if (said >= 0 && leader->net->nodes > 1)
-        said = both(said, poll_net(leader, now));
+        said = ronde__both(said, poll_net(leader, now));
     if (said >= 0)
-        said = both(said, send_up(leader));
+        said = ronde__both(said, send_up(leader));
     if (said >= 0 && leader->ready_count)
-        said = both(said, ronde__leader_decide(leader, now));
+        said = ronde__both(said, ronde__leader_decide(leader, now));
     if (said >= 0)
-        said = both(said, ronde__leader_check_stalls(leader, now));
+        said = ronde__both(said, ronde__leader_check_stalls(leader, now));
     if (said >= 0)
-        said = both(said, send_down(leader));
+        said = ronde__both(said, send_down(leader));
     return said;
 }

@@ -35,6 +35,7 @@ struct leader {
     struct entry **ready; /* root: complete, in order of completion */
     size_t ready_count, ready_room;
     size_t ready_bytes;
+    int64_t ready_ns;     /* since when the first of them is */
     struct plan_item *items; /* scratch of the root, [ready_room] */
     int32_t *bin_of;
     uint64_t *rows;       /* scratch, [size] */

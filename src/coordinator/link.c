@@ -6,13 +6,23 @@
 #include "base/status.h"
 
 /* A thousand names of 50 bytes go up before the leader must look; decisions name each tensor once. */
+enum { DECISION_HEAD_BYTES = 8 << 10 }; /* names, texts and numbers */
 enum { UP_BYTES = 64 << 10, DOWN_BYTES = 256 << 10 };
+
+/* The longest decision, an allgather's rows by rank, must fit; and a record at most half a ring. */
+static uint32_t down_bytes(const struct net *net)
+{
+    uint32_t bytes = DOWN_BYTES;
+    while (bytes / 4 < (size_t)net->size * sizeof(uint64_t) + DECISION_HEAD_BYTES)
+        bytes *= 2;
+    return bytes;
+}
 
 int32_t ronde__link_open(struct link *link, struct net *net)
 {
     size_t ranks = (size_t)net->local_size;
     size_t up = ronde__ring_bytes(UP_BYTES, 1);
-    size_t down = ronde__ring_bytes(DOWN_BYTES, (uint32_t)ranks);
+    size_t down = ronde__ring_bytes(down_bytes(net), (uint32_t)ranks);
     *link = (struct link){0};
     struct ring **rings = calloc(ranks, sizeof(struct ring *));
     int32_t status = ronde__region_open(&link->region, net,
@@ -39,7 +49,7 @@ int32_t ronde__link_open(struct link *link, struct net *net)
     for (size_t rank = 0; rank < ranks && net->local_rank == 0; rank++)
         ronde__ring_place(link->up[rank], UP_BYTES, 1);
     if (net->local_rank == 0)
-        ronde__ring_place(link->down, DOWN_BYTES, (uint32_t)ranks);
+        ronde__ring_place(link->down, down_bytes(net), (uint32_t)ranks);
     /* Nobody looks at a ring before it is placed. */
     char here = 0, *all = calloc((size_t)net->size, 1);
     status = all ? ronde__net_allgather(net, &here, 1, all)

@@ -23,6 +23,9 @@ struct link_fatal {
     char text[500];
 };
 
+/* A reader that has made so much room rings the writer, which may have found the ring full. */
+enum { LINK_MUCH_BYTES = 16 << 10 };
+
 struct link {
     struct region region;
     struct link_fatal *fatal;

@@ -288,11 +288,13 @@ void ronde__negotiation_follow(struct negotiation *n, const struct record *decis
                               ? ronde__negotiation_find(n, decision->kind, decision->name,
                                                         decision->name_bytes)
                               : find_id(n, decision->id);
+    int stalled = decision->type == RECORD_ERROR && decision->status == RONDE_ERR_STALLED;
+    if (!entry && stalled) /* announcements may be on their way that it makes void */
+        entry = make(n, decision);
     if (!entry)
         return;
-    if (decision->type == RECORD_ERROR) {
-        entry->void_before = decision->status == RONDE_ERR_STALLED ? decisions : 0;
-    } else {
+    entry->void_before = stalled ? decisions : 0;
+    if (decision->type == RECORD_RUN) {
         entry->agreed = entry->signature;
         entry->id = decision->id;
         if (entry->id < n->capacity)

@@ -30,7 +30,7 @@ struct entry {
     char *conflict; /* NULL: none so far */
     uint64_t seen;  /* the least of the announcements' */
     int64_t since_ns;
-    int reported; /* how often a stall was */
+    int reported; /* root: 1 once the stall was; else how many ranks the parent was told of */
     uint64_t *rows; /* allgather: (rank, rows) pairs */
     size_t row_words, row_room;
     unsigned char *by; /* [contributors] 1: announced */

@@ -48,7 +48,7 @@ struct request {
 
     /* of the coordinator */
     uint64_t *all_rows; /* [size], malloc'd: what the allgather's decision said */
-    int announced;
+    int announced, decided;
     int last_of_bin;
 
     /* of the result */

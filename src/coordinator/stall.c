@@ -132,7 +132,9 @@ static void say_shape(struct text *text, const struct signature *s)
     say(text, "]");
 }
 
-static const char *describe_stall(struct leader *leader, const struct entry *entry, double seconds)
+/* in_short: without what the missing ranks have pending, which takes a look at every tensor. */
+static const char *describe_stall(struct leader *leader, const struct entry *entry, double seconds,
+                                  int in_short)
 {
     struct text text = {leader->text, STALL_TEXT_BYTES};
     say(&text, "%s '%s' (", ronde__kind_name((enum kind)entry->kind), entry->name);
@@ -141,19 +143,24 @@ static const char *describe_stall(struct leader *leader, const struct entry *ent
     else
         say(&text, "submitted by a part of some nodes");
     say(&text, ") waits since %.1f s for", seconds);
-    for (int rank = 0, missing = 0; rank < leader->net->size; rank++)
-        if (!has_announced(leader, entry, rank)) {
-            say(&text, "%s rank %d", missing++ ? " and" : "", rank);
-            say_pending(leader, &text, entry, rank);
+    enum { RANKS_NAMED = 16 };
+    int missing = 0;
+    for (int rank = 0; rank < leader->net->size; rank++)
+        if (!has_announced(leader, entry, rank) && missing++ < RANKS_NAMED) {
+            say(&text, "%s rank %d", missing > 1 ? " and" : "", rank);
+            if (!in_short)
+                say_pending(leader, &text, entry, rank);
         }
+    if (missing > RANKS_NAMED)
+        say(&text, " and %d more", missing - RANKS_NAMED);
     return leader->text;
 }
 
 /* ---- the check --------------------------------------------------------------------------------- */
 
-static int32_t fail_stalled(struct leader *leader, struct entry *entry, double seconds)
+static int32_t fail_stalled(struct leader *leader, struct entry *entry, double seconds, int in_short)
 {
-    const char *text = describe_stall(leader, entry, seconds);
+    const char *text = describe_stall(leader, entry, seconds, in_short);
     struct record error = {.type = RECORD_ERROR, .kind = entry->kind, .id = RECORD_NO_ID,
                            .status = RONDE_ERR_STALLED, .name = entry->name,
                            .name_bytes = entry->name_bytes, .text = text,
@@ -168,23 +175,34 @@ static double first_look(const struct settings *settings)
     return warn > 0 && (warn < fail || fail <= 0) ? warn : fail;
 }
 
-static int32_t check_entry(struct leader *leader, struct entry *entry, double seconds)
+enum { DESCRIBED = 8 }; /* tensors a check describes at length; one cause stalls many */
+
+/* Whenever it has become more ranks since the parent was told last. */
+static void check_for_parent(struct leader *leader, struct entry *entry, double seconds)
+{
+    double look = first_look(leader->settings);
+    int known = 0;
+    if (look <= 0 || seconds <= look / 2)
+        return;
+    for (int rank = 0; rank < leader->net->size; rank++)
+        known += has_announced(leader, entry, rank);
+    if (known != entry->reported)
+        tell_parent(leader, entry);
+    entry->reported = known;
+}
+
+/* *stalled counts the tensors of this check that were reported or failed. */
+static int32_t check_entry(struct leader *leader, struct entry *entry, double seconds, int *stalled)
 {
     const struct settings *settings = leader->settings;
-    if (!leader->is_root) {
-        double look = first_look(settings);
-        if (!entry->reported && look > 0 && seconds > look / 2) {
-            entry->reported = 1;
-            tell_parent(leader, entry);
-        }
-        return RONDE_OK;
-    }
     if (!entry->reported && settings->stall_warn > 0 && seconds > settings->stall_warn) {
         entry->reported = 1;
-        ronde__log(leader->log, RONDE__LOG_WARN, "%s", describe_stall(leader, entry, seconds));
+        if (++*stalled <= DESCRIBED)
+            ronde__log(leader->log, RONDE__LOG_WARN, "%s",
+                       describe_stall(leader, entry, seconds, 0));
     }
     if (settings->stall_abort > 0 && seconds > settings->stall_abort)
-        return fail_stalled(leader, entry, seconds);
+        return fail_stalled(leader, entry, seconds, ++*stalled > DESCRIBED);
     return RONDE_OK;
 }
 
@@ -195,13 +213,20 @@ int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns)
         return RONDE__IDLE;
     leader->stall_check_ns = now_ns + CHECK_NS;
     struct entry *next;
+    int stalled = 0;
     for (struct entry *e = ronde__negotiation_oldest(leader->negotiation); e; e = next) {
         next = e->later;
+        double seconds = (double)(now_ns - e->since_ns) * 1e-9;
         int32_t status = RONDE_OK;
-        if (!e->complete)
-            status = check_entry(leader, e, (double)(now_ns - e->since_ns) * 1e-9);
+        if (!e->complete && leader->is_root)
+            status = check_entry(leader, e, seconds, &stalled);
+        else if (!e->complete)
+            check_for_parent(leader, e, seconds);
         if (status)
             return status;
     }
+    if (stalled > DESCRIBED)
+        ronde__log(leader->log, RONDE__LOG_WARN, "and %d more tensors wait for some ranks",
+                   stalled - DESCRIBED);
     return RONDE__IDLE;
 }

@@ -22,7 +22,8 @@ static int32_t idle_step(void *state)
         return RONDE__DONE;
     if (atomic_load(&c->callers))
         return RONDE__IDLE;
-    return ronde__coordinator_has_business(c, &nap_ns) ? RONDE__DONE : RONDE__IDLE;
+    ronde__coordinator_step(c, &nap_ns);
+    return ronde__coordinator_has_business(c) ? RONDE__DONE : RONDE__IDLE;
 }
 
 static int32_t drive_step(void *state)
@@ -32,7 +33,7 @@ static int32_t drive_step(void *state)
     if (atomic_load(&c->stopping) || atomic_load(&c->callers))
         return RONDE__DONE;
     int32_t said = ronde__coordinator_step(c, &view->patience.nap_ns);
-    if (said == RONDE__IDLE && !ronde__coordinator_has_business(c, &view->patience.nap_ns))
+    if (said == RONDE__IDLE && !ronde__coordinator_has_business(c))
         return RONDE__DONE;
     return said;
 }
@@ -68,9 +69,8 @@ void *ronde__coordinator_thread(void *state)
 
 void ronde__coordinator_wake(struct coordinator *c)
 {
-    if (!c->has_thread)
-        return;
-    ronde__bell_ring(&c->link.of[c->net->local_rank].idle);
+    if (c->has_thread)
+        ronde__bell_ring(&c->link.of[c->net->local_rank].idle);
     ronde__bell_ring(c->bell);
 }
 

@@ -29,11 +29,6 @@ void ronde__ring_place(struct ring *ring, uint32_t data_bytes, uint32_t readers)
     ring->limit = data_bytes;
 }
 
-size_t ronde__ring_largest(const struct ring *ring)
-{
-    return ring->bytes / 2 - 2 * WORD; /* half: the skipped end never starves it */
-}
-
 /* Room for the writer up to where the slowest reader stands, plus a turn. */
 static int has_room(struct ring *ring, uint64_t end)
 {
