@@ -7,6 +7,7 @@
  *   Counts are elements, never bytes, unless the name says _bytes.
  *   "Collective" means that every rank of the context must make the call; "local" that it need not.
  *   All functions may be called from any thread unless their comment says otherwise.
+ *   A context belongs to the process that opened it; in a forked child its use is RONDE_ERR_CLOSED.
  */
 #ifndef RONDE_H
 #define RONDE_H
@@ -173,7 +174,8 @@ int32_t ronde_wait_for(ronde_context *context, uint64_t handle, double seconds);
  * its address and rows. Call before ronde_wait; release with ronde_free. */
 int32_t ronde_take(ronde_context *context, uint64_t handle, void **memory, size_t *rows);
 
-/* Blocking forms: submit and wait. */
+/* Blocking forms: submit and wait. (An allgather whose `out` is NULL may gather no rows: nobody could take
+ * what the library would make.) */
 int32_t ronde_allreduce(ronde_context *context, const char *name, const void *in, void *out,
                         size_t count, int32_t dtype, int32_t op, const ronde_call *call);
 int32_t ronde_broadcast(ronde_context *context, const char *name, const void *in, void *out,
@@ -199,8 +201,8 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
 
 /* ---- telling what happened ----------------------------------------------------------------- */
 
-/* The text of this thread's last failed call: one line, naming the tensor, the ranks, both values
- * and what to do. "" where none failed. Valid until this thread's next failing call. */
+/* The text of this thread's last failed call: one line that says what was wrong with which values and
+ * what to do; where ranks disagree it names the tensor, the ranks and both values. "" where none failed. Valid until this thread's next failing call. */
 const char *ronde_last_error(void);
 /* A fixed short name of a status, such as "mismatch". */
 const char *ronde_status_name(int32_t status);

@@ -9,14 +9,19 @@
 void ronde_call_init(ronde_call *call, size_t size)
 {
     ronde_call defaults = {.size = (uint32_t)size, .prescale = 1, .postscale = 1};
+    if (!call)
+        return;
     memset(call, 0, size);
     memcpy(call, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
 }
 
 int32_t ronde__check_open(const ronde_context *context)
 {
-    return context ? RONDE_OK
-                   : ronde__fail(RONDE_ERR_CLOSED, "the context is not open: call ronde_open first");
+    if (!context)
+        return ronde__fail(RONDE_ERR_CLOSED, "the context is not open: call ronde_open first");
+    if (!*context->ours)
+        return ronde__fail(RONDE_ERR_CLOSED, "the context is the parent's, not this forked child's");
+    return RONDE_OK;
 }
 
 int32_t ronde__check_driver(const ronde_context *context, int is_direct)

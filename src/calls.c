@@ -33,7 +33,7 @@ static int32_t submit(ronde_context *context, const char *name, struct demand *d
     request->rows = demand->rows;
     request->out_rows = demand->out_rows;
     request->rows_by_rank = rows_by_rank;
-    request->allocate = demand->kind == KIND_ALLGATHER && !demand->out;
+    request->allocate = demand->kind == KIND_ALLGATHER && !demand->out && !waits;
     status = ronde__coordinator_submit(c, name, number, request);
     if (status)
         ronde__handles_give(&c->handles, request);
@@ -141,11 +141,6 @@ int32_t ronde_allgather(ronde_context *context, const char *name, const void *in
                         size_t row_count, int32_t dtype, void *out, size_t out_rows,
                         size_t *rows_by_rank, const ronde_call *call)
 {
-    if (!out && !out_rows && context) {
-        ronde__queue_draw(&context->coordinator->queue, KIND_ALLGATHER);
-        return ronde__fail(RONDE_ERR_ARGUMENT, "a blocking allgather needs an output: only the "
-                           "asynchronous form can make one");
-    }
     struct demand demand = allgather(in, rows, row_count, dtype, out, out_rows);
     return submit_and_wait(context, name, &demand, rows_by_rank, call);
 }

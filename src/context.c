@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/cpu.h"
@@ -12,6 +14,8 @@
 void ronde_options_init(ronde_options *options, size_t size)
 {
     ronde_options defaults = {.size = (uint32_t)size};
+    if (!options)
+        return;
     memset(options, 0, size);
     memcpy(options, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
 }
@@ -52,10 +56,32 @@ static int32_t agree(struct net *net, const struct settings *settings, int32_t s
     return status;
 }
 
+/* A page that the system clears in forked children. Where it cannot, children are not told apart. */
+static int32_t mark_ours(ronde_context *context)
+{
+    size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
+    char *page = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a page");
+    madvise(page, bytes, MADV_WIPEONFORK);
+    *page = 1;
+    context->ours = page;
+    return RONDE_OK;
+}
+
+static void free_context(ronde_context *context)
+{
+    if (context->ours)
+        munmap((void *)(uintptr_t)context->ours, (size_t)sysconf(_SC_PAGESIZE));
+    free(context);
+}
+
 /* What every rank must do alike, or none. */
 static int32_t prepare(ronde_context *context, const char *settings)
 {
-    int32_t status = ronde__settings_read(&context->settings, settings);
+    int32_t status = mark_ours(context);
+    if (!status)
+        status = ronde__settings_read(&context->settings, settings);
     if (status)
         return status;
     context->log = (struct log){context->settings.log, context->net->rank};
@@ -123,11 +149,23 @@ int32_t ronde__open_net(struct net *net, const char *settings, ronde_context **c
         status = open_together(opened);
     if (status) {
         ronde__net_close(net);
-        free(opened);
+        free_context(opened);
         return status;
     }
     *context = opened;
     return RONDE_OK;
+}
+
+/* The launcher of one MPI with the library of another gives every rank a world of its own. */
+static void warn_of_wrong_launcher(const ronde_context *context)
+{
+    static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+    for (int i = 0; i < 2 && context->net->size == 1; i++) {
+        const char *ranks = getenv(variables[i]);
+        if (ranks && atoi(ranks) > 1)
+            ronde__log(&context->log, RONDE__LOG_WARN, "a launcher started %s ranks, but MPI sees "
+                       "one: is this mpirun of another MPI than %s?", ranks, ronde__net_library());
+    }
 }
 
 int32_t ronde_open(const ronde_options *options, ronde_context **context)
@@ -147,23 +185,11 @@ int32_t ronde_open(const ronde_options *options, ronde_context **context)
     size_t ranks_per_node = status ? 0 : settings.ranks_per_node;
     struct net *net;
     status = ronde__net_open_mpi(read.communicator, !read.has_communicator, ranks_per_node, &net);
-    return status ? status : ronde__open_net(net, read.settings, context);
-}
-
-int32_t ronde__fatal_of(const ronde_context *context)
-{
-    int32_t status = atomic_load(&context->coordinator->fatal);
-    return status ? status : context->direct.failed;
-}
-
-/* Before anything is taken down all ranks must be here. First those of the node, who can tell when one
- * is lost; where that, or something else, has failed, nobody waits for anybody any more. */
-static int32_t meet(ronde_context *context)
-{
-    int32_t status = ronde__fatal_of(context);
     if (!status)
-        status = ronde__direct_meet(&context->direct);
-    return status ? status : agree(context->net, &context->settings, RONDE_OK);
+        status = ronde__open_net(net, read.settings, context);
+    if (!status && !read.has_communicator)
+        warn_of_wrong_launcher(*context);
+    return status;
 }
 
 int32_t ronde_close(ronde_context **context)
@@ -177,8 +203,15 @@ int32_t ronde_close(ronde_context **context)
     ronde_context *closed = *context;
     struct net *net = closed->net;
     *context = NULL;
-    ronde__coordinator_drain(closed->coordinator);
-    status = meet(closed);
+    /* Before anything is taken down all ranks must be here; but where something has failed nobody waits
+     * for anybody any more. */
+    status = closed->direct.failed;
+    if (!status)
+        status = ronde__coordinator_meet(closed->coordinator);
+    if (status)
+        ronde__coordinator_give_up(closed->coordinator, status);
+    else
+        status = agree(net, &closed->settings, RONDE_OK);
     ronde__coordinator_stop(closed->coordinator);
     if (!status)
         status = agree(net, &closed->settings, RONDE_OK);
@@ -189,7 +222,7 @@ int32_t ronde_close(ronde_context **context)
     if (!status)
         ronde__net_close(net);
     if (!status || net->nodes == 1)
-        free(closed);
+        free_context(closed);
     return status;
 }
 

@@ -26,6 +26,7 @@ struct direct {
 
 struct ronde_context {
     struct net *net;
+    const volatile char *ours; /* 1; but 0 in a forked child, whose context this is not */
     struct settings settings;
     struct log log;
     struct arena *arena;
@@ -33,16 +34,11 @@ struct ronde_context {
     struct direct direct;
 };
 
-/* The first fatal error that this rank knows of; RONDE_OK: none. */
-int32_t ronde__fatal_of(const ronde_context *context);
-
 /* Collective. Opens a context over a net, which it takes over (and closes, also on an error). */
 int32_t ronde__open_net(struct net *net, const char *settings, ronde_context **context);
 
 int32_t ronde__direct_open(struct direct *direct, struct net *net, const struct arena *arena,
                            const struct settings *settings);
-/* Waits for all ranks of the node; an error where that is in vain. No direct operation runs. */
-int32_t ronde__direct_meet(struct direct *direct);
 void ronde__direct_close(struct direct *direct);
 
 /* What a call asks for, checked (arguments.c). */

@@ -137,6 +137,18 @@ static int32_t list_bytes(struct direct *direct, int ranks, size_t rows, size_t 
     return RONDE_OK;
 }
 
+/* Does the input lie in the output, but not in its own place? */
+static int is_misplaced(const struct direct *direct, int me, const void *in, const void *out,
+                        size_t total)
+{
+    uintptr_t source = (uintptr_t)in, target = (uintptr_t)out;
+    size_t before = 0;
+    for (int rank = 0; rank < me; rank++)
+        before += direct->bytes_of[rank];
+    return source != target + before && source < target + total &&
+           target < source + direct->bytes_of[me];
+}
+
 int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t rows,
                                size_t row_count, int32_t dtype, void *out,
                                const size_t *rows_by_rank, const ronde_call *call)
@@ -158,6 +170,9 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
     size_t total;
     status = list_bytes(direct, context->net->size, rows, row_count * ronde_dtype_bytes(dtype),
                         rows_by_rank, &total);
+    if (!status && rows && in && out && is_misplaced(direct, me, in, out, total))
+        status = ronde__fail(RONDE_ERR_ARGUMENT, "input and output overlap, but the input is not "
+                             "where this rank's rows go in the output");
     if (!status && total && !out)
         status = ronde__fail(RONDE_ERR_ARGUMENT, "the output is NULL, but gets %zu bytes", total);
     if (!status && total)
@@ -165,23 +180,4 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
                                                               direct->bytes_of));
     pthread_mutex_unlock(&direct->lock);
     return status;
-}
-
-/* The step of a meeting. */
-static int32_t meet_step(void *state)
-{
-    struct direct *direct = state;
-    int32_t said = ronde__node_step(&direct->communicator.node);
-    return said == RONDE__IDLE ? ronde__link_trouble(direct->link, &direct->communicator) : said;
-}
-
-int32_t ronde__direct_meet(struct direct *direct)
-{
-    struct communicator *c = &direct->communicator;
-    struct patience patience = {.nap_ns = COMMUNICATOR_LOOK_NS};
-    if (c->net->local_size == 1)
-        return RONDE_OK;
-    ronde__node_start_barrier(&c->node);
-    int32_t said = ronde__wait_for(ronde__communicator_bell(c), &patience, meet_step, direct);
-    return said < 0 ? said : RONDE_OK;
 }

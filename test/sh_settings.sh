@@ -7,7 +7,7 @@ case $("${MPIRUN:-mpirun}" --version 2>&1) in
 *) echo "the colon syntax of Open MPI's mpirun is used" >&2; exit 77 ;;
 esac
 failed=0
-for setting in SLICE_BYTES=256K SLOTS=8 WIRE_BUFFER_BYTES=1M CACHE_CAPACITY=9 ALLREDUCE=0-:ring; do
+for setting in SLICE_BYTES=256K SLOTS=8 WIRE_BUFFER_BYTES=1M CACHE_CAPACITY=9 RANKS_PER_NODE=1 ALLREDUCE=0-:ring; do
     name=$(echo "${setting%%=*}" | tr '[:upper:]' '[:lower:]')
     out=$(timeout 20 tools/mpirun.sh -np 1 "$BUILD/bin/ronde-info" : -np 1 env "RONDE_$setting" "$BUILD/bin/ronde-info" 2>&1)
     status=$?

@@ -4,11 +4,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/status.h"
 
 /* A pair of tags of the net: named and direct operations never meet. */
 enum { TAG_NAMED = 1 };
+
+static int32_t submit(struct coordinator *c, const char *name, int unnamed,
+                      struct request *request)
+{
+    atomic_fetch_add(&c->outstanding, 1);
+    int32_t status = ronde__queue_submit(&c->queue, name, unnamed, request);
+    if (status)
+        atomic_fetch_sub(&c->outstanding, 1);
+    return status;
+}
 
 int32_t ronde__coordinator_submit(struct coordinator *c, const char *name, uint64_t unnamed_number,
                                   struct request *request)
@@ -18,11 +29,7 @@ int32_t ronde__coordinator_submit(struct coordinator *c, const char *name, uint6
         snprintf(drawn, sizeof(drawn), "%s#%llu",
                  ronde__kind_name((enum kind)request->signature.kind),
                  (unsigned long long)unnamed_number);
-    atomic_fetch_add(&c->outstanding, 1);
-    int32_t status = ronde__queue_submit(&c->queue, name ? name : drawn, !name, request);
-    if (status)
-        atomic_fetch_sub(&c->outstanding, 1);
-    return status;
+    return submit(c, name ? name : drawn, !name, request);
 }
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -103,10 +110,44 @@ free_memory:
     return status;
 }
 
-void ronde__coordinator_drain(struct coordinator *c)
+/* Closing is an operation like others, so that who waits for whom is reported, and that a rank which is
+ * lost, or says that all is lost, ends it. It gathers no rows. */
+int32_t ronde__coordinator_meet(struct coordinator *c)
 {
+    struct request *request = ronde__handles_take(&c->handles);
+    if (!request)
+        return RONDE_ERR_MEMORY;
+    request->signature = (struct signature){.kind = KIND_ALLGATHER, .dtype = RONDE_UINT8,
+                                            .dimensions = 2, .prescale = 1, .postscale = 1};
+    int32_t status = submit(c, COORDINATOR_CLOSING, 1, request);
     ronde__queue_shut(&c->queue, RONDE_ERR_CLOSED, "the context is closing");
     ronde__coordinator_wait(c, NULL, 0);
+    if (!status)
+        status = ronde__request_status(request);
+    ronde__handles_give(&c->handles, request);
+    return status;
+}
+
+void ronde__coordinator_give_up(struct coordinator *c, int32_t status)
+{
+    enum { TRIES = 50 };
+    const struct timespec moment = {.tv_nsec = 1000000};
+    ronde__link_tell_fatal(&c->link, status, ronde_last_error());
+    for (int tries = 0; tries < TRIES && !atomic_load(&c->fatal); tries++) {
+        int64_t nap_ns;
+        ronde__coordinator_step(c, &nap_ns); /* finds what the link was told */
+        nanosleep(&moment, NULL);
+    }
+    /* What goes to other nodes must leave this one before the process may end. */
+    for (int tries = 0; tries < TRIES && c->net->nodes > 1; tries++) {
+        int from;
+        void *message = NULL;
+        size_t bytes;
+        if (ronde__net_poll(c->net, &from, &message, &bytes))
+            return;
+        free(message);
+        nanosleep(&moment, NULL);
+    }
 }
 
 void ronde__coordinator_stop(struct coordinator *c)

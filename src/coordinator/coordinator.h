@@ -74,10 +74,13 @@ struct coordinator {
 int32_t ronde__coordinator_open(struct coordinator **coordinator, struct net *net,
                                 const struct arena *arena, const struct settings *settings,
                                 const struct log *log);
-/* Closing, in this order: drain - no more submissions, and what is outstanding here is completed; all
- * ranks meet (the caller's business) while the threads still serve; stop the thread; all meet
- * again, since ranks may be threads and share their memory; close. */
-void ronde__coordinator_drain(struct coordinator *coordinator);
+/* Closing, in this order: meet - no more submissions, what is outstanding here is completed, and all
+ * ranks are known to close; stop the thread; all meet once more (the caller's business), since ranks
+ * may be threads and share their memory; close. */
+int32_t ronde__coordinator_meet(struct coordinator *coordinator);
+/* Instead of meeting, where something outside named operations has failed (the last error says what): the
+ * others are told as if it had been one. */
+void ronde__coordinator_give_up(struct coordinator *coordinator, int32_t status);
 void ronde__coordinator_stop(struct coordinator *coordinator);
 void ronde__coordinator_close(struct coordinator *coordinator);
 

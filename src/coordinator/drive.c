@@ -25,16 +25,18 @@ void ronde__coordinator_complete(struct coordinator *c, struct request *request,
  * what is told, on all ranks. */
 static void end_with(struct coordinator *c, int32_t status)
 {
-    char *text = ronde__link_fatal(&c->link) ? ronde__text("%s", ronde_last_error())
-                                             : ronde__text("rank %d: %s", c->net->rank,
-                                                           ronde_last_error());
+    /* What others told names its rank already; so does the loss of one. */
+    int named = status == RONDE_ERR_PEER || ronde__link_fatal(&c->link) ||
+                (c->leader && c->leader->told);
+    char *text = named ? ronde__text("%s", ronde_last_error())
+                       : ronde__text("rank %d: %s", c->net->rank, ronde_last_error());
     const char *kept = text ? text : "no memory for the text";
     ronde__log(c->log, RONDE__LOG_ERROR, "%s", kept);
     ronde__link_tell_fatal(&c->link, status, kept);
     ronde__bell_ring_others(c->communicator.node.slots.bells, c->net->local_size,
                             c->net->local_rank);
-    if (c->leader)
-        ronde__leader_tell_fatal(c->leader, status, kept);
+    if (c->leader ? !c->leader->told : !ronde__region_is_held(&c->communicator.region, 0))
+        ronde__leader_tell_fatal(c->net, status, kept);
     ronde__queue_shut(&c->queue, status, kept);
     c->to_announce = c->bins = c->bins_last = c->running = NULL;
     c->whole_bins = 0;

@@ -221,15 +221,15 @@ static int32_t be_told(struct leader *leader, const char *message, size_t bytes)
                        (int)record.text_bytes, record.text);
 }
 
-void ronde__leader_tell_fatal(struct leader *leader, int32_t status, const char *text)
+void ronde__leader_tell_fatal(struct net *net, int32_t status, const char *text)
 {
     struct writer message = {0};
     struct record fatal = {.type = RECORD_FATAL, .id = RECORD_NO_ID, .status = status, .text = text,
                            .text_bytes = (uint32_t)strlen(text)};
     ronde__record_write(&message, &fatal);
-    for (int node = 0; node < leader->net->nodes && !leader->told && !message.failed; node++)
-        if (node != leader->net->node)
-            ronde__net_post(leader->net, ronde__net_rank_at(leader->net, node, 0), message.data,
+    for (int node = 0; node < net->nodes && !message.failed; node++)
+        if (node != net->node)
+            ronde__net_post(net, ronde__net_rank_at(net, node, 0), message.data,
                             message.bytes); /* as far as it goes: this is the last thing said */
     ronde__writer_free(&message);
 }

@@ -58,8 +58,9 @@ int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns);
 int32_t ronde__leader_pass_down(struct leader *leader, const struct record *decision);
 /* 1 where all ranks of the subtree wait, as far as is known: nobody is about to submit more. */
 int ronde__leader_subtree_waits(const struct leader *leader);
-/* Tells all other nodes' leaders that this context is lost. */
-void ronde__leader_tell_fatal(struct leader *leader, int32_t status, const char *text);
+/* Tells all other nodes' leaders that this context is lost; by the leader, or where that is what was lost,
+ * by any rank of its node. */
+void ronde__leader_tell_fatal(struct net *net, int32_t status, const char *text);
 /* 1 where something is on the table, on its way, or waits to be decided. */
 int ronde__leader_is_busy(const struct leader *leader);
 

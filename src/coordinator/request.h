@@ -10,6 +10,9 @@ enum kind { KIND_ALLREDUCE, KIND_BROADCAST, KIND_ALLGATHER };
 enum { KINDS = KIND_ALLGATHER + 1 };
 const char *ronde__kind_name(enum kind kind);
 
+/* The name under which ranks meet to close; users cannot pass one of this form. */
+#define COORDINATOR_CLOSING "allgather#closing"
+
 enum { SHAPE_DIMENSIONS = 16, NAME_BYTES = 1000 };
 
 /* What must be the same on all ranks; of an allgather's shape the first entry may differ. */

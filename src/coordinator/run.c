@@ -137,7 +137,7 @@ static void complete_gather(struct coordinator *c, struct request *request)
         free(made);
         char text[NAME_BYTES + 200];
         ronde__fail(RONDE_ERR_TRUNCATED, "allgather '%s' has %zu rows in all, but the output has "
-                    "room for %zu: give more, or NULL to have it made", request->tensor->name,
+                    "room for %zu: give it more", request->tensor->name,
                     request->made_rows, request->out_rows);
         strncpy(text, ronde_last_error(), sizeof(text) - 1);
         text[sizeof(text) - 1] = '\0';

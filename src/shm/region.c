@@ -28,7 +28,7 @@ static int32_t system_error(int error, const char *call, size_t bytes)
     if (error == ENOSPC || error == ENOMEM)
         return ronde__fail(RONDE_ERR_MEMORY,
                            "no room for %zu bytes in shared memory (%s): enlarge " SHARED_MEMORY
-                           " or lower slots, slice_bytes or wire_buffer_bytes",
+                           ", free some, or lower slots, slice_bytes or wire_buffer_bytes",
                            bytes, call);
     return ronde__fail(RONDE_ERR_SYSTEM, "%s of %zu bytes of shared memory: %s", call, bytes,
                        strerror(error));
