@@ -14,20 +14,6 @@ static uint64_t submit(struct trial *trial, const char *name, float *data)
     return handle;
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static void meet_directly(struct trial *trial)
-{
-    int32_t one = 1, sum = 0;
-    EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_direct_allreduce(trial->context, &one, &sum, 1, RONDE_INT32, RONDE_SUM, NULL));
-}
-
 /* Names for more than one ring: 200 bytes each. */
 static void submit_all(struct trial *trial, float *data, uint64_t *handles, char letter)
 {

@@ -13,22 +13,6 @@ static uint64_t submit(struct trial *trial, const char *name, int32_t *data)
     return handle;
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-/* All ranks meet, without a name that could stall while the others wait for theirs to do so. */
-static void meet_directly(struct trial *trial)
-{
-    int32_t one = 1, sum = 0;
-    EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_direct_allreduce(trial->context, &one, &sum, 1, RONDE_INT32, RONDE_SUM, NULL));
-    EXPECT(trial, sum == trial->size, "%d ranks met", (int)sum);
-}
-
 /* Waits for what must stall, and is told so neither at once nor late. */
 static void wait_for_stall(struct trial *trial, uint64_t handle, double since)
 {

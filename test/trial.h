@@ -182,4 +182,20 @@ static inline void meet(struct trial *trial, const char *name)
            (long long)sum);
 }
 
+static inline double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+/* All ranks meet, without a name that could stall while the others wait for theirs to do so. */
+static inline void meet_directly(struct trial *trial)
+{
+    int32_t one = 1, sum = 0;
+    EXPECT_STATUS(trial, RONDE_OK,
+                  ronde_direct_allreduce(trial->context, &one, &sum, 1, RONDE_INT32, RONDE_SUM, NULL));
+    EXPECT(trial, sum == trial->size, "%d ranks met", (int)sum);
+}
+
 #endif
