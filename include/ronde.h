@@ -121,25 +121,26 @@ int32_t ronde_free(ronde_context *context, void *memory);
 
 /* What a call may say beyond its arguments; NULL means the defaults. */
 typedef struct ronde_call {
-    uint32_t size;         /* sizeof(struct ronde_call) as the caller was compiled */
-    int32_t process_set;   /* 0: all ranks */
-    double prescale;       /* each contribution is multiplied by this before the reduction */
-    double postscale;      /* the result is multiplied by this */
-    const size_t *shape;   /* NULL: one dimension, `count`. Must multiply to count. Checked across
+    uint32_t size;       /* sizeof(struct ronde_call) as the caller was compiled */
+    int32_t process_set; /* 0: all ranks */
+    double prescale;     /* each contribution is multiplied by this before the reduction */
+    double postscale;    /* the result is multiplied by this */
+    const size_t *shape; /* NULL: one dimension, `count`. Must multiply to count. Checked across
                               ranks, not otherwise used. Read before the call returns. */
-    int32_t dimensions;    /* number of entries in shape, at most 16 */
+    int32_t dimensions;  /* number of entries in shape, at most 16 */
 } ronde_call;
 
 /* Local. Writes the defaults for a structure of the given size (pass sizeof(ronde_call)). */
 void ronde_call_init(ronde_call *call, size_t size);
 
 /* Asynchronous operations. Ranks may submit in any order, from any thread; operations match by kind
- * and name (1 to 1000 bytes, not of the form allreduce#…) within the process set. name NULL: matched by a counter per kind, which
- * advances also when the call fails. The memory belongs to the library until the handle is done. A submission never completes the operation itself.
- * Two outstanding operations of one kind and name are an error on this rank alone. Disagreement
+ * and name (1 to 1000 bytes, not of the form allreduce#…) within the process set. name NULL:
+ * matched by a counter per kind, which advances also when the call fails. The memory belongs to
+ * the library until the handle is done. A submission never completes the operation itself. Two
+ * outstanding operations of one kind and name are an error on this rank alone. Disagreement
  * between ranks is RONDE_ERR_MISMATCH from ronde_wait on every rank; the context stays usable.
- * Results are bitwise equal on all ranks and from run to run, whatever was fused with what.
- * `in` equal to `out` works in place; otherwise they may not overlap. Either may be NULL only where
+ * Results are bitwise equal on all ranks and from run to run, whatever was fused with what. `in`
+ * equal to `out` works in place; otherwise they may not overlap. Either may be NULL only where
  * it holds no element. */
 
 /* Every rank's `count` elements, combined by op, to every rank. */
@@ -155,27 +156,29 @@ int32_t ronde_broadcast_async(ronde_context *context, const char *name, const vo
 
 /* Rows of all ranks one after the other in rank order. A row is row_count elements, equal on all
  * ranks; `rows` may differ by rank. `out` has room for out_rows rows; rows_by_rank (NULL, or an
- * array of ronde_size entries) receives each rank's rows. With out NULL and out_rows 0 the library allocates
- * the result: ronde_take fetches it. Where out is too small the others get their result and
- * this rank RONDE_ERR_TRUNCATED. In place: `in` is the address of this rank's rows in `out`.
- * call->shape, where given, describes `in`: first entry `rows`, the others multiply to row_count. */
+ * array of ronde_size entries) receives each rank's rows. With out NULL and out_rows 0 the
+ * library allocates the result: ronde_take fetches it. Where out is too small the others get
+ * their result and this rank RONDE_ERR_TRUNCATED. In place: `in` is the address of this rank's
+ * rows in `out`. call->shape, where given, describes `in`: first entry `rows`, the others
+ * multiply to row_count. */
 int32_t ronde_allgather_async(ronde_context *context, const char *name, const void *in, size_t rows,
                               size_t row_count, int32_t dtype, void *out, size_t out_rows,
                               size_t *rows_by_rank, const ronde_call *call, uint64_t *handle);
 
-/* Local, does not block. RONDE_OK: done; RONDE_PENDING; or the operation's error. The handle stays valid. */
+/* Local, does not block. RONDE_OK: done; RONDE_PENDING; or the operation's error. The handle
+ * stays valid. */
 int32_t ronde_poll(ronde_context *context, uint64_t handle);
 /* Blocks until the operation is done, frees the handle, returns the operation's status. A second
  * wait is RONDE_ERR_HANDLE. */
 int32_t ronde_wait(ronde_context *context, uint64_t handle);
 /* The same, for at most `seconds`; then RONDE_PENDING, and the handle stays valid. */
 int32_t ronde_wait_for(ronde_context *context, uint64_t handle, double seconds);
-/* Local. Hands over the result that the library allocated for a finished allgather whose `out` was NULL:
- * its address and rows. Call before ronde_wait; release with ronde_free. */
+/* Local. Hands over the result that the library allocated for a finished allgather whose `out`
+ * was NULL: its address and rows. Call before ronde_wait; release with ronde_free. */
 int32_t ronde_take(ronde_context *context, uint64_t handle, void **memory, size_t *rows);
 
-/* Blocking forms: submit and wait. (An allgather whose `out` is NULL may gather no rows: nobody could take
- * what the library would make.) */
+/* Blocking forms: submit and wait. (An allgather whose `out` is NULL may gather no rows: nobody
+ * could take what the library would make.) */
 int32_t ronde_allreduce(ronde_context *context, const char *name, const void *in, void *out,
                         size_t count, int32_t dtype, int32_t op, const ronde_call *call);
 int32_t ronde_broadcast(ronde_context *context, const char *name, const void *in, void *out,
@@ -201,8 +204,9 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
 
 /* ---- telling what happened ----------------------------------------------------------------- */
 
-/* The text of this thread's last failed call: one line that says what was wrong with which values and
- * what to do; where ranks disagree it names the tensor, the ranks and both values. "" where none failed. Valid until this thread's next failing call. */
+/* The text of this thread's last failed call: one line that says what was wrong with which
+ * values and what to do; where ranks disagree it names the tensor, the ranks and both values. ""
+ * where none failed. Valid until this thread's next failing call. */
 const char *ronde_last_error(void);
 /* A fixed short name of a status, such as "mismatch". */
 const char *ronde_status_name(int32_t status);

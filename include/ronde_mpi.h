@@ -10,8 +10,8 @@
 extern "C" {
 #endif
 
-/* Collective over `communicator`, an intracommunicator, which is duplicated. As ronde_open; the communicator in
- * `options` (NULL: defaults) is ignored. */
+/* Collective over `communicator`, an intracommunicator, which is duplicated. As ronde_open; the
+ * communicator in `options` (NULL: defaults) is ignored. */
 int32_t ronde_open_mpi(MPI_Comm communicator, const ronde_options *options,
                        ronde_context **context);
 

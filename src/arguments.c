@@ -20,7 +20,8 @@ int32_t ronde__check_open(const ronde_context *context)
     if (!context)
         return ronde__fail(RONDE_ERR_CLOSED, "the context is not open: call ronde_open first");
     if (!*context->ours)
-        return ronde__fail(RONDE_ERR_CLOSED, "the context is the parent's, not this forked child's");
+        return ronde__fail(RONDE_ERR_CLOSED,
+                           "the context is the parent's, not this forked child's");
     return RONDE_OK;
 }
 
@@ -39,8 +40,10 @@ static int32_t read_call(const ronde_call *call, ronde_call *read)
     if (!call)
         return RONDE_OK;
     if (call->size < sizeof(call->size) || call->size > 65536)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "ronde_call has size %u: fill it with "
-                           "ronde_call_init first", call->size);
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "ronde_call has size %u: fill it with "
+                           "ronde_call_init first",
+                           call->size);
     memcpy(read, call, call->size < sizeof(*read) ? call->size : sizeof(*read));
     if (read->process_set != 0)
         return ronde__fail(RONDE_ERR_PROCESS_SET, "unknown process set %d: 0 is all ranks",
@@ -65,8 +68,10 @@ static int32_t measure(struct demand *d)
 {
     if (d->kind == KIND_ALLGATHER) {
         if (d->row_count && d->rows > SIZE_MAX / d->row_count)
-            return ronde__fail(RONDE_ERR_OVERFLOW, "%zu rows of %zu elements exceed the address "
-                               "space", d->rows, d->row_count);
+            return ronde__fail(RONDE_ERR_OVERFLOW,
+                               "%zu rows of %zu elements exceed the address "
+                               "space",
+                               d->rows, d->row_count);
         d->count = d->rows * d->row_count;
     }
     return ronde__bytes_of(d->count, d->dtype, &d->bytes);
@@ -85,13 +90,16 @@ static int32_t check_memory(const ronde_context *context, const struct demand *d
     if (reads && d->bytes && !d->in)
         return ronde__fail(RONDE_ERR_ARGUMENT, "the input is NULL, but has %zu elements", d->count);
     if (writes && d->bytes && !d->out)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "the output is NULL, but has %zu elements", d->count);
+        return ronde__fail(RONDE_ERR_ARGUMENT, "the output is NULL, but has %zu elements",
+                           d->count);
     if (!writes && !d->out && d->out_rows)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "the output is NULL, but has room for %zu rows: "
-                           "pass 0 to have it made", d->out_rows);
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "the output is NULL, but has room for %zu rows: "
+                           "pass 0 to have it made",
+                           d->out_rows);
     if (reads && writes && d->in != d->out && d->bytes && overlap(d->in, d->out, d->bytes))
         return ronde__fail(RONDE_ERR_ARGUMENT, "input and output overlap by a part: make them "
-                           "equal, or apart");
+                                               "equal, or apart");
     return RONDE_OK;
 }
 
@@ -144,18 +152,23 @@ int32_t ronde__check_demand(const ronde_context *context, const char *name, stru
     if (!status)
         status = check_memory(context, d);
     if (!status && name && strnlen(name, NAME_BYTES + 1) > NAME_BYTES)
-        status = ronde__fail(RONDE_ERR_ARGUMENT, "the name '%.40s...' is longer than %d bytes", name,
-                             NAME_BYTES);
+        status = ronde__fail(RONDE_ERR_ARGUMENT, "the name '%.40s...' is longer than %d bytes",
+                             name, NAME_BYTES);
     if (!status && name && is_drawn(name))
-        status = ronde__fail(RONDE_ERR_ARGUMENT, "the name '%.40s' has the form of those drawn for "
-                             "unnamed operations: choose another", name);
+        status = ronde__fail(RONDE_ERR_ARGUMENT,
+                             "the name '%.40s' has the form of those drawn for "
+                             "unnamed operations: choose another",
+                             name);
     if (!status && name && !*name)
         status = ronde__fail(RONDE_ERR_ARGUMENT, "the name is empty: pass NULL to have one drawn");
     if (status)
         return status;
     struct signature *s = &d->signature;
-    *s = (struct signature){.kind = (uint8_t)d->kind, .dtype = (uint8_t)d->dtype,
-                            .op = (uint8_t)d->op, .root = d->root, .prescale = read.prescale,
+    *s = (struct signature){.kind = (uint8_t)d->kind,
+                            .dtype = (uint8_t)d->dtype,
+                            .op = (uint8_t)d->op,
+                            .root = d->root,
+                            .prescale = read.prescale,
                             .postscale = read.postscale};
     return fill_shape(s, d, &read);
 }

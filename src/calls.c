@@ -78,25 +78,31 @@ static int32_t submit_and_wait(ronde_context *context, const char *name, struct 
     return status ? status : finish(context->coordinator, request, 0);
 }
 
-/* ---- the operations ---------------------------------------------------------------------------- */
+/* ---- the operations
+ * ---------------------------------------------------------------------------- */
 
 static struct demand allreduce(const void *in, void *out, size_t count, int32_t dtype, int32_t op)
 {
-    return (struct demand){.kind = KIND_ALLREDUCE, .in = in, .out = out, .count = count,
-                           .dtype = dtype, .op = op};
+    return (struct demand){
+        .kind = KIND_ALLREDUCE, .in = in, .out = out, .count = count, .dtype = dtype, .op = op};
 }
 
 static struct demand broadcast(const void *in, void *out, size_t count, int32_t dtype, int32_t root)
 {
-    return (struct demand){.kind = KIND_BROADCAST, .in = in, .out = out, .count = count,
-                           .dtype = dtype, .root = root};
+    return (struct demand){
+        .kind = KIND_BROADCAST, .in = in, .out = out, .count = count, .dtype = dtype, .root = root};
 }
 
 static struct demand allgather(const void *in, size_t rows, size_t row_count, int32_t dtype,
                                void *out, size_t out_rows)
 {
-    return (struct demand){.kind = KIND_ALLGATHER, .in = in, .rows = rows, .row_count = row_count,
-                           .dtype = dtype, .out = out, .out_rows = out_rows};
+    return (struct demand){.kind = KIND_ALLGATHER,
+                           .in = in,
+                           .rows = rows,
+                           .row_count = row_count,
+                           .dtype = dtype,
+                           .out = out,
+                           .out_rows = out_rows};
 }
 
 int32_t ronde_allreduce_async(ronde_context *context, const char *name, const void *in, void *out,
@@ -145,7 +151,8 @@ int32_t ronde_allgather(ronde_context *context, const char *name, const void *in
     return submit_and_wait(context, name, &demand, rows_by_rank, call);
 }
 
-/* ---- handles ------------------------------------------------------------------------------------- */
+/* ---- handles
+ * ------------------------------------------------------------------------------------- */
 
 int32_t ronde_poll(ronde_context *context, uint64_t handle)
 {

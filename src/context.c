@@ -56,7 +56,8 @@ static int32_t agree(struct net *net, const struct settings *settings, int32_t s
     return status;
 }
 
-/* A page that the system clears in forked children. Where it cannot, children are not told apart. */
+/* A page that the system clears in forked children. Where it cannot, children are not told
+ * apart. */
 static int32_t mark_ours(ronde_context *context)
 {
     size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
@@ -85,7 +86,8 @@ static int32_t prepare(ronde_context *context, const char *settings)
     if (status)
         return status;
     context->log = (struct log){context->settings.log, context->net->rank};
-    struct select_table table; /* each communicator reads its own; here all ranks can still refuse */
+    struct select_table
+        table; /* each communicator reads its own; here all ranks can still refuse */
     status = ronde__select_read(&table, context->settings.allreduce);
     if (status)
         return status;
@@ -101,8 +103,8 @@ static int32_t open_rooms(ronde_context *context)
     status = ronde__direct_open(&context->direct, net, context->arena, &context->settings);
     if (status)
         goto close_arena;
-    status = ronde__coordinator_open(&context->coordinator, net, context->arena,
-                                     &context->settings, &context->log);
+    status = ronde__coordinator_open(&context->coordinator, net, context->arena, &context->settings,
+                                     &context->log);
     if (status)
         goto close_direct;
     context->direct.link = &context->coordinator->link;
@@ -163,8 +165,10 @@ static void warn_of_wrong_launcher(const ronde_context *context)
     for (int i = 0; i < 2 && context->net->size == 1; i++) {
         const char *ranks = getenv(variables[i]);
         if (ranks && atoi(ranks) > 1)
-            ronde__log(&context->log, RONDE__LOG_WARN, "a launcher started %s ranks, but MPI sees "
-                       "one: is this mpirun of another MPI than %s?", ranks, ronde__net_library());
+            ronde__log(&context->log, RONDE__LOG_WARN,
+                       "a launcher started %s ranks, but MPI sees "
+                       "one: is this mpirun of another MPI than %s?",
+                       ranks, ronde__net_library());
     }
 }
 
@@ -175,8 +179,10 @@ int32_t ronde_open(const ronde_options *options, ronde_context **context)
     if (!context)
         return ronde__fail(RONDE_ERR_ARGUMENT, "the place for the context is NULL");
     if (options && (options->size < sizeof(options->size) || options->size > 65536))
-        return ronde__fail(RONDE_ERR_ARGUMENT, "ronde_options has size %u: fill it with "
-                           "ronde_options_init first", options->size);
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "ronde_options has size %u: fill it with "
+                           "ronde_options_init first",
+                           options->size);
     if (options)
         memcpy(&read, options, options->size < sizeof(read) ? options->size : sizeof(read));
     /* The net is made before the settings are agreed on, but needs one of them. */
@@ -203,8 +209,8 @@ int32_t ronde_close(ronde_context **context)
     ronde_context *closed = *context;
     struct net *net = closed->net;
     *context = NULL;
-    /* Before anything is taken down all ranks must be here; but where something has failed nobody waits
-     * for anybody any more. */
+    /* Before anything is taken down all ranks must be here; but where something has failed
+     * nobody waits for anybody any more. */
     status = closed->direct.failed;
     if (!status)
         status = ronde__coordinator_meet(closed->coordinator);
@@ -215,8 +221,8 @@ int32_t ronde_close(ronde_context **context)
     ronde__coordinator_stop(closed->coordinator);
     if (!status)
         status = agree(net, &closed->settings, RONDE_OK);
-    /* After a failure between nodes MPI may still write into our memory, and what MPI holds of a job
-     * that has lost a rank cannot be given back: both are left to the end of the process. */
+    /* After a failure between nodes MPI may still write into our memory, and what MPI holds of a
+     * job that has lost a rank cannot be given back: both are left to the end of the process. */
     if (!status || net->nodes == 1)
         close_rooms(closed);
     if (!status)

@@ -20,7 +20,7 @@ struct direct {
     struct patience patience;
     size_t *bytes_of; /* [size] */
     unsigned idle_steps;
-    int32_t failed;   /* what the first failure said; 0: none */
+    int32_t failed; /* what the first failure said; 0: none */
     uint64_t operations;
 };
 
@@ -49,11 +49,12 @@ struct demand {
     size_t count; /* elements of this rank's input; of an allgather, rows x row_count */
     size_t rows, row_count, out_rows;
     int32_t dtype, op, root;
-    size_t bytes;                /* of count */
-    struct signature signature;  /* out */
+    size_t bytes;               /* of count */
+    struct signature signature; /* out */
 };
 
-/* Fills demand->bytes and signature, or says which argument is wrong. name: NULL or the tensor's. */
+/* Fills demand->bytes and signature, or says which argument is wrong. name: NULL or the
+ * tensor's. */
 int32_t ronde__check_demand(const ronde_context *context, const char *name, struct demand *demand,
                             const ronde_call *call);
 int32_t ronde__check_open(const ronde_context *context);

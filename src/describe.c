@@ -34,19 +34,18 @@ static void put_topology(struct page *page, const ronde_context *context)
     put(page, "%s ranks\n", net->nodes > 16 ? ", ..." : "");
     put(page, "this node         number %d, local rank %d of %d\n", net->node, net->local_rank,
         net->local_size);
-    put(page, "coordinator       %s\n", context->coordinator->has_thread
-                                            ? "a thread, and callers that wait"
-                                            : "callers that poll or wait");
-    put(page, "outstanding       %u operations\n",
-        atomic_load(&context->coordinator->outstanding));
+    put(page, "coordinator       %s\n",
+        context->coordinator->has_thread ? "a thread, and callers that wait"
+                                         : "callers that poll or wait");
+    put(page, "outstanding       %u operations\n", atomic_load(&context->coordinator->outstanding));
 }
 
 static void put_settings(struct page *page, const struct settings *settings)
 {
     const char *name, *origin, *help;
     char value[300];
-    for (size_t row = 0; ronde__settings_row(settings, row, &name, value, sizeof(value), &origin,
-                                             &help); row++)
+    for (size_t row = 0;
+         ronde__settings_row(settings, row, &name, value, sizeof(value), &origin, &help); row++)
         put(page, "%-17s %-12s %-12s %s\n", name, *value ? value : "-", origin, help);
 }
 

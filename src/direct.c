@@ -1,4 +1,5 @@
-/* Direct operations: the caller's own thread runs the collective, on a communicator of their own. */
+/* Direct operations: the caller's own thread runs the collective, on a communicator of their
+ * own. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,7 @@
 
 enum {
     TAG_DIRECT = 2,
-    WIRE_NAP_NS = 50000, /* MPI rings no bell */
+    WIRE_NAP_NS = 50000,     /* MPI rings no bell */
     IDLE_STEPS_PER_LOOK = 16 /* looking reads the clock; asleep, these are 8 naps */
 };
 
@@ -21,9 +22,9 @@ int32_t ronde__direct_open(struct direct *direct, struct net *net, const struct 
     if (status)
         return status;
     direct->bytes_of = calloc((size_t)net->size, sizeof(*direct->bytes_of));
-    status = direct->bytes_of ? ronde__select_read(&direct->select, settings->allreduce)
-                              : ronde__fail(RONDE_ERR_MEMORY, "no memory for the rows of %d ranks",
-                                            net->size);
+    status = direct->bytes_of
+                 ? ronde__select_read(&direct->select, settings->allreduce)
+                 : ronde__fail(RONDE_ERR_MEMORY, "no memory for the rows of %d ranks", net->size);
     if (status) {
         free(direct->bytes_of);
         ronde__communicator_close(&direct->communicator);
@@ -82,8 +83,8 @@ int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out
                                int32_t dtype, int32_t op, const ronde_call *call)
 {
     int32_t status = ronde__check_driver(context, 1);
-    struct demand d = {.kind = KIND_ALLREDUCE, .in = in, .out = out, .count = count,
-                       .dtype = dtype, .op = op};
+    struct demand d = {
+        .kind = KIND_ALLREDUCE, .in = in, .out = out, .count = count, .dtype = dtype, .op = op};
     if (!status)
         status = ronde__check_demand(context, NULL, &d, call);
     if (status || !count)
@@ -95,9 +96,9 @@ int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out
     const struct piece piece = {in, out, count};
     if ((status = lock(direct)))
         return status;
-    status = ronde__communicator_start_allreduce(
-        &direct->communicator, &piece, 1, &whole,
-        ronde__select(&direct->select, d.bytes, net->nodes));
+    status = ronde__communicator_start_allreduce(&direct->communicator, &piece, 1, &whole,
+                                                 ronde__select(&direct->select, d.bytes,
+                                                               net->nodes));
     status = run(direct, status);
     pthread_mutex_unlock(&direct->lock);
     return status;
@@ -107,8 +108,8 @@ int32_t ronde_direct_broadcast(ronde_context *context, const void *in, void *out
                                int32_t dtype, int32_t root, const ronde_call *call)
 {
     int32_t status = ronde__check_driver(context, 1);
-    struct demand d = {.kind = KIND_BROADCAST, .in = in, .out = out, .count = count,
-                       .dtype = dtype, .root = root};
+    struct demand d = {
+        .kind = KIND_BROADCAST, .in = in, .out = out, .count = count, .dtype = dtype, .root = root};
     if (!status)
         status = ronde__check_demand(context, NULL, &d, call);
     if (status || !count)
@@ -154,16 +155,22 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
                                const size_t *rows_by_rank, const ronde_call *call)
 {
     int32_t status = ronde__check_driver(context, 1);
-    struct demand d = {.kind = KIND_ALLGATHER, .in = in, .rows = rows, .row_count = row_count,
-                       .dtype = dtype, .out = out};
+    struct demand d = {.kind = KIND_ALLGATHER,
+                       .in = in,
+                       .rows = rows,
+                       .row_count = row_count,
+                       .dtype = dtype,
+                       .out = out};
     if (!status)
         status = ronde__check_demand(context, NULL, &d, call);
     if (status)
         return status;
     int me = context->net->rank;
     if (rows_by_rank && rows_by_rank[me] != rows)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "rows_by_rank says %zu rows for this rank %d, the "
-                           "call %zu", rows_by_rank[me], me, rows);
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "rows_by_rank says %zu rows for this rank %d, the "
+                           "call %zu",
+                           rows_by_rank[me], me, rows);
     struct direct *direct = &context->direct;
     if ((status = lock(direct)))
         return status;
@@ -172,7 +179,7 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
                         rows_by_rank, &total);
     if (!status && rows && in && out && is_misplaced(direct, me, in, out, total))
         status = ronde__fail(RONDE_ERR_ARGUMENT, "input and output overlap, but the input is not "
-                             "where this rank's rows go in the output");
+                                                 "where this rank's rows go in the output");
     if (!status && total && !out)
         status = ronde__fail(RONDE_ERR_ARGUMENT, "the output is NULL, but gets %zu bytes", total);
     if (!status && total)

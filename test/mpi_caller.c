@@ -2,8 +2,8 @@
 /* ronde-test: np=2,3 np=2/1,4/2 mpich=2 args=funneled */
 /* ronde-test: np=2,3 np=2/1,4/2 mpich=2 args=serialized */
 /* ronde-test: np=1,2,3 np=2/1,4/2 mpich=2 args=multiple */
-/* The caller owns MPI: it initialises at the level that argv names, opens contexts on the world and on
- * parts of it, uses MPI meanwhile and afterwards, and finalises it. */
+/* The caller owns MPI: it initialises at the level that argv names, opens contexts on the world
+ * and on parts of it, uses MPI meanwhile and afterwards, and finalises it. */
 #include <mpi.h>
 #include <pthread.h>
 
@@ -42,17 +42,20 @@ static void use(const char *what)
     for (int i = 19; i >= 0; i--) {
         EXPECT_STATUS(trial, RONDE_OK, ronde_wait(trial->context, handles[i]));
         for (int k = 0; k < 500; k++)
-            EXPECT(trial, data[i][k] == (float)(i + k + trial->size - 1), "tensor %d, element %d: %g", i,
-                   k, (double)data[i][k]);
+            EXPECT(trial, data[i][k] == (float)(i + k + trial->size - 1),
+                   "tensor %d, element %d: %g", i, k, (double)data[i][k]);
     }
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_direct_allreduce(trial->context, &in, &sum, 1, RONDE_INT32, RONDE_SUM, NULL));
+                  ronde_direct_allreduce(trial->context, &in, &sum, 1, RONDE_INT32, RONDE_SUM,
+                                         NULL));
     EXPECT(trial, sum == trial->size * (trial->size + 1) / 2, "sum %d", (int)sum);
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_broadcast(trial->context, what, &in, &first, 1, RONDE_INT32, trial->size - 1, NULL));
+                  ronde_broadcast(trial->context, what, &in, &first, 1, RONDE_INT32,
+                                  trial->size - 1, NULL));
     EXPECT(trial, first == trial->size, "%d from the last", (int)first);
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allgather(trial->context, what, &in, 1, 1, RONDE_INT32, all, 64, NULL, NULL));
+                  ronde_allgather(trial->context, what, &in, 1, 1, RONDE_INT32, all, 64, NULL,
+                                  NULL));
     EXPECT(trial, all[0] == 1 && all[trial->size - 1] == trial->size, "gathered %d", (int)all[0]);
 }
 
@@ -61,7 +64,8 @@ static void mpi_still_works(void)
     int in = 1, sum = 0, size = 0, initialised = 0, finalised = 1;
     MPI_Initialized(&initialised);
     MPI_Finalized(&finalised);
-    EXPECT(&world, initialised && !finalised, "MPI was finalised by a library that does not own it");
+    EXPECT(&world, initialised && !finalised,
+           "MPI was finalised by a library that does not own it");
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     MPI_Allreduce(&in, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
     EXPECT(&world, sum == size, "MPI sums to %d", sum);
@@ -73,7 +77,8 @@ static void a_context_on_the_world_opens_again_and_again(void)
         ronde_context *context = NULL;
         int rank = -1;
         MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-        if (EXPECT_STATUS(&world, RONDE_OK, ronde_open_mpi(MPI_COMM_WORLD, NULL, &context)) != RONDE_OK)
+        if (EXPECT_STATUS(&world, RONDE_OK, ronde_open_mpi(MPI_COMM_WORLD, NULL, &context)) !=
+            RONDE_OK)
             return;
         start(context);
         EXPECT(&world, world.rank == rank, "rank %d is %d", rank, world.rank);
@@ -104,8 +109,8 @@ static void a_context_on_a_part_is_one_of_its_own(void)
     if (EXPECT_STATUS(&world, RONDE_OK, ronde_open_mpi(part, &options, &context)) == RONDE_OK) {
         MPI_Comm_free(&part);
         start(context);
-        EXPECT(&world, world.rank == part_rank && world.size == part_size, "rank %d of %d is %d of %d",
-               part_rank, part_size, world.rank, world.size);
+        EXPECT(&world, world.rank == part_rank && world.size == part_size,
+               "rank %d of %d is %d of %d", part_rank, part_size, world.rank, world.size);
         use("part");
         start(whole);
         use("whole");
@@ -135,8 +140,8 @@ static void mpi_may_be_used_meanwhile(void)
                       ronde_allreduce_async(context, name, &in, &sums[i], 1, RONDE_INT32, RONDE_SUM,
                                             NULL, &handles[i]));
         int from = (world.rank + world.size - 1) % world.size, got = -1;
-        MPI_Sendrecv(&world.rank, 1, MPI_INT, (world.rank + 1) % world.size, 7, &got, 1, MPI_INT, from,
-                     7, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        MPI_Sendrecv(&world.rank, 1, MPI_INT, (world.rank + 1) % world.size, 7, &got, 1, MPI_INT,
+                     from, 7, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
         EXPECT(&world, got == from, "MPI received %d, not %d", got, from);
     }
     for (int i = 0; i < 10; i++) {
@@ -156,8 +161,8 @@ static void what_the_level_forbids_is_refused_with_a_sentence(void)
     options.settings = "progress=thread;ranks_per_node=1"; /* on one node the thread needs no MPI */
     int32_t status = ronde_open_mpi(MPI_COMM_WORLD, &options, &context);
     int refuses = level < MPI_THREAD_MULTIPLE && world.size > 1;
-    EXPECT(&world, status == (refuses ? RONDE_ERR_THREADS : RONDE_OK), "level %d, progress=thread: %s",
-           level, ronde_status_name(status));
+    EXPECT(&world, status == (refuses ? RONDE_ERR_THREADS : RONDE_OK),
+           "level %d, progress=thread: %s", level, ronde_status_name(status));
     if (status < 0)
         EXPECT(&world, !context && strstr(ronde_last_error(), "MPI_THREAD_"), "\"%s\"",
                ronde_last_error());
@@ -177,7 +182,8 @@ static void *sum_elsewhere(void *status)
     return NULL;
 }
 
-/* Not the thread that initialised MPI: fine from MPI_THREAD_SERIALIZED on, below it fine or refused. */
+/* Not the thread that initialised MPI: fine from MPI_THREAD_SERIALIZED on, below it fine or
+ * refused. */
 static void another_thread_works_or_is_refused(void)
 {
     ronde_context *context = NULL;
@@ -188,7 +194,8 @@ static void another_thread_works_or_is_refused(void)
     start(context);
     pthread_create(&thread, NULL, sum_elsewhere, &status);
     pthread_join(thread, NULL);
-    EXPECT(&world, status == RONDE_OK || (status == RONDE_ERR_THREADS && level < MPI_THREAD_SERIALIZED),
+    EXPECT(&world,
+           status == RONDE_OK || (status == RONDE_ERR_THREADS && level < MPI_THREAD_SERIALIZED),
            "level %d: %s", level, ronde_status_name(status));
     EXPECT_STATUS(&world, RONDE_OK, ronde_close(&context));
 }

@@ -1,7 +1,7 @@
 /* ronde-test: timeout=60 */
 /* What the survivors of a killed rank get: run by sh_lost.sh, since mpirun must be told to let them
- * live. argv[1]: "named", "direct", "idle" (the survivors only close). The last rank kills itself in
- * the middle; every other prints one line "survivor R: ..." and leaves without MPI. */
+ * live. argv[1]: "named", "direct", "idle" (the survivors only close). The last rank kills
+ * itself in the middle; every other prints one line "survivor R: ..." and leaves without MPI. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

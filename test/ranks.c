@@ -4,8 +4,8 @@
  *
  * Without --threads this process is one rank of an MPI job. With it, N threads are N ranks, K of
  * them on each pretended node (all on one without K). A little before the test's time is up (the
- * environment's TEST_TIMEOUT, seconds) a watchdog prints what every context of the process is doing,
- * so that a hang leaves more than silence. */
+ * environment's TEST_TIMEOUT, seconds) a watchdog prints what every context of the process is
+ * doing, so that a hang leaves more than silence. */
 #include "ranks.h"
 
 #include <errno.h>

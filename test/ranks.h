@@ -7,9 +7,9 @@
 
 #include "ronde.h"
 
-/* Returns 0 passed, 1 failed, 77 skipped. The context is opened and closed by the caller. argv holds
- * what the command line says after the options of ranks.c (argv[0] is the program). A rank that
- * finds a failure goes on where it can, or the others wait for it until the time is up. */
+/* Returns 0 passed, 1 failed, 77 skipped. The context is opened and closed by the caller. argv
+ * holds what the command line says after the options of ranks.c (argv[0] is the program). A rank
+ * that finds a failure goes on where it can, or the others wait for it until the time is up. */
 int rank_test(ronde_context *context, int argc, char **argv);
 
 /* 1 where ranks are threads of this process. */
@@ -31,8 +31,8 @@ static inline int32_t ranks_sum(int size, size_t index)
     return sum;
 }
 
-/* The next number of a generator (xorshift64*; Vigna, arXiv:1402.6246). Start *state at a seed that is
- * not 0; equal seeds give equal numbers on all ranks. */
+/* The next number of a generator (xorshift64*; Vigna, arXiv:1402.6246). Start *state at a seed
+ * that is not 0; equal seeds give equal numbers on all ranks. */
 static inline uint32_t ranks_random(uint64_t *state)
 {
     *state ^= *state >> 12;

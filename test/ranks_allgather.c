@@ -1,4 +1,5 @@
-/* ronde-test: np=1,2,3,4,5,7,8 np=4/2,3/2,5/2 threads=1/1,2/2,3/3,4/2,5/2 mpich=2 hosts=2/1,4/2 timeout=60 */
+/* ronde-test: np=1,2,3,4,5,7,8 np=4/2,3/2,5/2 threads=1/1,2/2,3/3,4/2,5/2 mpich=2 hosts=2/1,4/2
+ * timeout=60 */
 /* Allgather: rows that differ by rank, none included; results in place, out of place, taken. */
 #include "samples.h"
 #include "trial.h"
@@ -79,7 +80,8 @@ static void harvest_run_direct(struct trial *trial, struct harvest *harvest, con
                                          harvest->rows == EQUAL ? NULL : all, NULL));
 }
 
-static void harvest_run(struct trial *trial, struct harvest *harvest, enum way way, const char *name)
+static void harvest_run(struct trial *trial, struct harvest *harvest, enum way way,
+                        const char *name)
 {
     const void *in = harvest->in_place ? harvest->out.data + harvest->before * harvest->row_bytes
                                        : harvest->in.data;
@@ -90,8 +92,9 @@ static void harvest_run(struct trial *trial, struct harvest *harvest, enum way w
                       ronde_allgather_async(trial->context, way == NAMED ? name : NULL, in,
                                             harvest->mine, harvest->row_count, harvest->dtype,
                                             harvest->is_taken ? NULL : harvest->out.data,
-                                            harvest->is_taken ? 0
-                                                              : harvest->total + harvest->spare_rows,
+                                            harvest->is_taken
+                                                ? 0
+                                                : harvest->total + harvest->spare_rows,
                                             harvest->rows_by_rank, NULL, &harvest->handle));
 }
 
@@ -153,7 +156,8 @@ static void harvest_close(struct trial *trial, struct harvest *harvest, enum way
     if (!harvest->is_taken)
         harvest_compare(trial, harvest, harvest->out.data, way == DIRECT ? "direct" : "named");
     for (size_t i = harvest->total * harvest->row_bytes; i < harvest->out.bytes; i++)
-        EXPECT(trial, harvest->out.data[i] == harvest->out.guard, "spare room was written at byte %zu", i);
+        EXPECT(trial, harvest->out.data[i] == harvest->out.guard,
+               "spare room was written at byte %zu", i);
     memory_close(trial, &harvest->in);
     memory_close(trial, &harvest->out);
 }
@@ -194,7 +198,8 @@ static void every_dtype_with_few_rows(struct trial *trial)
 {
     for (int32_t dtype = RONDE_BOOL; dtype <= RONDE_FLOAT64; dtype++) {
         for (int rows = EQUAL; rows <= NOBODY; rows++) {
-            four_ways_to_receive(trial, dtype, (enum rows)rows, 1, (enum way)((dtype + rows) % WAYS));
+            four_ways_to_receive(trial, dtype, (enum rows)rows, 1,
+                                 (enum way)((dtype + rows) % WAYS));
             four_ways_to_receive(trial, dtype, (enum rows)rows, 7,
                                  (enum way)((dtype + rows + 1) % WAYS));
         }

@@ -1,4 +1,5 @@
-/* ronde-test: np=1,2,3,4,5,7,8 np=4/2,3/2,5/2,8/2 threads=1/1,2/2,3/3,4/2,5/2 mpich=2 hosts=2/1,4/2 timeout=60 */
+/* ronde-test: np=1,2,3,4,5,7,8 np=4/2,3/2,5/2,8/2 threads=1/1,2/2,3/3,4/2,5/2 mpich=2
+ * hosts=2/1,4/2 timeout=60 */
 /* ronde-test: np=3 threads=4/4,5/2 settings=slots=2;slice_bytes=4K */
 /* ronde-test: threads=5/2 settings=wire_buffer_bytes=64K */
 /* ronde-test: threads=4/2 settings=simd=portable */
@@ -51,9 +52,9 @@ static void job_submit(struct trial *trial, struct job *job, const char *name)
 {
     ronde_call call;
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce_async(trial->context, name, job_in(job), job->out.data, job->count,
-                                        job->what.dtype, job->what.op, job_call(job, &call),
-                                        &job->handle));
+                  ronde_allreduce_async(trial->context, name, job_in(job), job->out.data,
+                                        job->count, job->what.dtype, job->what.op,
+                                        job_call(job, &call), &job->handle));
 }
 
 static void job_run_direct(struct trial *trial, struct job *job)
@@ -183,8 +184,11 @@ static void millions_of_elements_are_right(struct trial *trial)
                                            {RONDE_FLOAT16, RONDE_AVERAGE, 1, 1},
                                            {RONDE_INT8, RONDE_SUM, 1, 1}};
     for (int i = 0; i < 6; i++) {
-        struct job job = {.what = what[i / 2], .count = 5000003, .in_place = i % 2,
-                          .where = (i + i / 2) % PLACES, .may_fall_back = 1};
+        struct job job = {.what = what[i / 2],
+                          .count = 5000003,
+                          .in_place = i % 2,
+                          .where = (i + i / 2) % PLACES,
+                          .may_fall_back = 1};
         jobs_run(trial, &job, 1, i == 2 || i == 3);
     }
 }
@@ -227,9 +231,11 @@ static void scales_that_round_are_near(struct trial *trial)
                                       RONDE_MAX, &call));
         for (size_t i = 0; i < COUNT; i++) {
             double wanted = float_result(&what, trial->size, i) * 0.1 * 3.7;
-            wrong += !(fabs(float_value(out, dtype, i) - wanted) <= fabs(wanted) * 2 * error[dtype - RONDE_FLOAT16]);
+            wrong += !(fabs(float_value(out, dtype, i) - wanted) <=
+                       fabs(wanted) * 2 * error[dtype - RONDE_FLOAT16]);
         }
-        EXPECT(trial, !wrong, "%d of %d %s are far off", wrong, (int)COUNT, ronde_dtype_name(dtype));
+        EXPECT(trial, !wrong, "%d of %d %s are far off", wrong, (int)COUNT,
+               ronde_dtype_name(dtype));
     }
 }
 
@@ -241,7 +247,8 @@ static void integer_scales_truncate_towards_zero(struct trial *trial)
     ronde_call_init(&call, sizeof call);
     call.prescale = 0.5;
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce(trial->context, "halved", in, out, 8, RONDE_INT32, RONDE_SUM, &call));
+                  ronde_allreduce(trial->context, "halved", in, out, 8, RONDE_INT32, RONDE_SUM,
+                                  &call));
     for (int i = 0; i < 8; i++)
         EXPECT(trial, out[i] == in[i] / 2 * trial->size, "%d x 0.5 summed to %d", (int)in[i],
                (int)out[i]);
@@ -253,7 +260,8 @@ static void integer_average_truncates_towards_zero(struct trial *trial)
     for (int i = 0; i < 256; i++) /* rank 0 has one more: sums p k + 1 and so on */
         in[i] = (int8_t)(i % 31 - 15 + (trial->rank == 0 ? i % 2 ? 1 : -1 : 0));
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce(trial->context, NULL, in, out, 256, RONDE_INT8, RONDE_AVERAGE, NULL));
+                  ronde_allreduce(trial->context, NULL, in, out, 256, RONDE_INT8, RONDE_AVERAGE,
+                                  NULL));
     for (int i = 0; i < 256; i++) {
         int sum = (i % 31 - 15) * trial->size + (i % 2 ? 1 : -1);
         EXPECT(trial, out[i] == sum / trial->size, "%d / %d gave %d", sum, trial->size, out[i]);
@@ -278,9 +286,12 @@ static void specials_run(struct trial *trial, int32_t dtype, int32_t op, double 
         unsigned char stored[8];
         store_float(stored, dtype, 0, plain);
         plain = float_value(stored, dtype, 0);
-        EXPECT(trial, !holds ? value == plain : isnan(special) ? isnan(value) : value == special,
-               "%s %s with %g: element %zu is %g", ronde_dtype_name(dtype), ronde_op_name(op), special,
-               i, value);
+        EXPECT(trial,
+               !holds           ? value == plain
+               : isnan(special) ? isnan(value)
+                                : value == special,
+               "%s %s with %g: element %zu is %g", ronde_dtype_name(dtype), ronde_op_name(op),
+               special, i, value);
     }
 }
 
@@ -299,9 +310,11 @@ static void nan_and_infinity_propagate(struct trial *trial)
 static void nothing_may_be_null(struct trial *trial)
 {
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce(trial->context, "nothing", NULL, NULL, 0, RONDE_INT32, RONDE_SUM, NULL));
+                  ronde_allreduce(trial->context, "nothing", NULL, NULL, 0, RONDE_INT32, RONDE_SUM,
+                                  NULL));
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_direct_allreduce(trial->context, NULL, NULL, 0, RONDE_BOOL, RONDE_MIN, NULL));
+                  ronde_direct_allreduce(trial->context, NULL, NULL, 0, RONDE_BOOL, RONDE_MIN,
+                                         NULL));
 }
 
 static void a_shape_that_multiplies_to_the_count_is_fine(struct trial *trial)
@@ -315,15 +328,18 @@ static void a_shape_that_multiplies_to_the_count_is_fine(struct trial *trial)
     for (int i = 0; i < 30; i++)
         data[i] = i + trial->rank;
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce(trial->context, "shaped", data, data, 30, RONDE_INT32, RONDE_MAX, &call));
+                  ronde_allreduce(trial->context, "shaped", data, data, 30, RONDE_INT32, RONDE_MAX,
+                                  &call));
     for (int i = 0; i < 30; i++)
         EXPECT(trial, data[i] == i + trial->size - 1, "element %d is %d", i, (int)data[i]);
     call.shape = empty;
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce(trial->context, "empty", NULL, NULL, 0, RONDE_INT32, RONDE_MAX, &call));
+                  ronde_allreduce(trial->context, "empty", NULL, NULL, 0, RONDE_INT32, RONDE_MAX,
+                                  &call));
     call.dimensions = 0; /* a scalar: no dimension, one element */
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce(trial->context, "scalar", data, data, 1, RONDE_INT32, RONDE_MAX, &call));
+                  ronde_allreduce(trial->context, "scalar", data, data, 1, RONDE_INT32, RONDE_MAX,
+                                  &call));
 }
 
 int rank_test(ronde_context *context, int argc, char **argv)

@@ -87,7 +87,8 @@ static const void *gradient_memory(struct gradient *gradient, enum way way, unsi
     return in_arena ? gradient->arena_in : gradient->in;
 }
 
-static void gradient_start(struct trial *trial, struct gradient *gradient, size_t number, enum way way)
+static void gradient_start(struct trial *trial, struct gradient *gradient, size_t number,
+                           enum way way)
 {
     unsigned char *out;
     const void *in = gradient_memory(gradient, way, &out);

@@ -1,4 +1,5 @@
-/* ronde-test: np=1,2,3,4,5,7,8 np=4/2,3/2,5/2 threads=1/1,2/2,3/3,4/2,5/2 mpich=2 hosts=2/1,4/2 timeout=60 */
+/* ronde-test: np=1,2,3,4,5,7,8 np=4/2,3/2,5/2 threads=1/1,2/2,3/3,4/2,5/2 mpich=2 hosts=2/1,4/2
+ * timeout=60 */
 /* Broadcast: from every root, of every dtype, in place and out of place. */
 #include "samples.h"
 #include "trial.h"
@@ -104,7 +105,9 @@ static void every_root_and_dtype_at_small_counts(struct trial *trial)
         for (int32_t dtype = RONDE_BOOL; dtype <= RONDE_FLOAT64; dtype++) {
             struct parcel parcels[6];
             for (size_t i = 0; i < 6; i++) {
-                struct parcel parcel = {.dtype = dtype, .root = root, .count = counts[i],
+                struct parcel parcel = {.dtype = dtype,
+                                        .root = root,
+                                        .count = counts[i],
                                         .in_place = (int)(i + (size_t)dtype) % 2,
                                         .in_is_null = (int)(i / 2 + (size_t)root) % 2,
                                         .in_arena = (int)(i + (size_t)trial->rank) % 3 == 0};
@@ -122,8 +125,11 @@ static void counts_around_a_slice(struct trial *trial)
         struct parcel parcels[4];
         for (int i = 0; i < 4; i++) {
             struct parcel parcel = {.dtype = i % 2 ? RONDE_UINT8 : RONDE_BFLOAT16,
-                                    .root = (way + i) % trial->size, .count = counts[i],
-                                    .in_place = way / 2, .in_is_null = i % 2, .in_arena = i / 2};
+                                    .root = (way + i) % trial->size,
+                                    .count = counts[i],
+                                    .in_place = way / 2,
+                                    .in_is_null = i % 2,
+                                    .in_arena = i / 2};
             parcels[i] = parcel;
         }
         parcels_run(trial, parcels, 4, (enum way)way);
@@ -133,8 +139,11 @@ static void counts_around_a_slice(struct trial *trial)
 static void several_megabytes(struct trial *trial)
 {
     for (int i = 0; i < 2 * WAYS; i++) {
-        struct parcel parcel = {.dtype = RONDE_FLOAT64, .root = i % trial->size, .count = 700001,
-                                .in_place = i / WAYS, .in_is_null = i % 2,
+        struct parcel parcel = {.dtype = RONDE_FLOAT64,
+                                .root = i % trial->size,
+                                .count = 700001,
+                                .in_place = i / WAYS,
+                                .in_is_null = i % 2,
                                 .in_arena = (i + trial->rank) % 2};
         parcels_run(trial, &parcel, 1, (enum way)(i % WAYS));
     }

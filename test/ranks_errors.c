@@ -5,16 +5,20 @@
 
 enum { ROOM = 64 };
 
-/* ---- arguments ---------------------------------------------------------------------------------- */
+/* ---- arguments
+ * ---------------------------------------------------------------------------------- */
 
 #define EXPECT_ALL_KINDS(trial, wanted, name, in, out, count, dtype, call, handle) \
     do { \
-        EXPECT_STATUS(trial, wanted, ronde_allreduce_async((trial)->context, name, in, out, count, \
-                                                           dtype, RONDE_SUM, call, handle)); \
-        EXPECT_STATUS(trial, wanted, ronde_broadcast_async((trial)->context, name, in, out, count, \
-                                                           dtype, (trial)->rank, call, handle)); \
-        EXPECT_STATUS(trial, wanted, ronde_allgather_async((trial)->context, name, in, count, 1, \
-                                                           dtype, out, count, NULL, call, handle)); \
+        EXPECT_STATUS(trial, wanted, \
+                      ronde_allreduce_async((trial)->context, name, in, out, count, dtype, \
+                                            RONDE_SUM, call, handle)); \
+        EXPECT_STATUS(trial, wanted, \
+                      ronde_broadcast_async((trial)->context, name, in, out, count, dtype, \
+                                            (trial)->rank, call, handle)); \
+        EXPECT_STATUS(trial, wanted, \
+                      ronde_allgather_async((trial)->context, name, in, count, 1, dtype, out, \
+                                            count, NULL, call, handle)); \
     } while (0)
 
 static void bad_arguments_fail_at_once(struct trial *trial)
@@ -25,7 +29,8 @@ static void bad_arguments_fail_at_once(struct trial *trial)
     double in[ROOM] = {0}, out[ROOM];
     uint64_t handle = 4711;
     for (size_t i = 0; i < sizeof bad_dtypes / sizeof *bad_dtypes; i++)
-        EXPECT_ALL_KINDS(trial, RONDE_ERR_ARGUMENT, "bad", in, out, 4, bad_dtypes[i], NULL, &handle);
+        EXPECT_ALL_KINDS(trial, RONDE_ERR_ARGUMENT, "bad", in, out, 4, bad_dtypes[i], NULL,
+                         &handle);
     for (size_t i = 0; i < sizeof bad_ops / sizeof *bad_ops; i++)
         EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
                       ronde_allreduce_async(trial->context, "bad op", in, out, 4, RONDE_INT32,
@@ -55,12 +60,14 @@ static void null_pointers_fail_at_once(struct trial *trial)
                   ronde_broadcast_async(trial->context, "null", in, NULL, 4, RONDE_INT32, 0, NULL,
                                         &handle));
     EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, /* no memory, and yet room for rows */
-                  ronde_allgather_async(trial->context, "null", in, 4, 1, RONDE_INT32, NULL, 4, NULL,
-                                        NULL, &handle));
+                  ronde_allgather_async(trial->context, "null", in, 4, 1, RONDE_INT32, NULL, 4,
+                                        NULL, NULL, &handle));
     EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, ronde_malloc(trial->context, 100, NULL));
-    EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, ronde_counters_read(trial->context, NULL, sizeof counters));
-    EXPECT(trial, ronde_take(trial->context, 0, NULL, &rows) < 0 &&
-                      ronde_take(trial->context, 0, &memory, NULL) < 0,
+    EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
+                  ronde_counters_read(trial->context, NULL, sizeof counters));
+    EXPECT(trial,
+           ronde_take(trial->context, 0, NULL, &rows) < 0 &&
+               ronde_take(trial->context, 0, &memory, NULL) < 0,
            "took into a null pointer");
     EXPECT_STATUS(trial, RONDE_OK, ronde_free(trial->context, NULL));
 }
@@ -94,9 +101,10 @@ static void without_a_context_all_fails(struct trial *trial)
     for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
         EXPECT(trial, statuses[i] == RONDE_ERR_CLOSED || statuses[i] == RONDE_ERR_ARGUMENT,
                "call %zu without a context: %s", i, ronde_status_name(statuses[i]));
-    EXPECT(trial, ronde_rank(NULL) == -1 && ronde_size(NULL) == -1 && ronde_local_rank(NULL) == -1 &&
-                      ronde_local_size(NULL) == -1 && ronde_cross_rank(NULL) == -1 &&
-                      ronde_cross_size(NULL) == -1 && ronde_is_homogeneous(NULL) == -1,
+    EXPECT(trial,
+           ronde_rank(NULL) == -1 && ronde_size(NULL) == -1 && ronde_local_rank(NULL) == -1 &&
+               ronde_local_size(NULL) == -1 && ronde_cross_rank(NULL) == -1 &&
+               ronde_cross_size(NULL) == -1 && ronde_is_homogeneous(NULL) == -1,
            "no context has a rank or size");
     ronde_close(&context); /* whatever it says, it lives */
 }
@@ -122,8 +130,8 @@ static void overlapping_memory_fails_at_once(struct trial *trial)
                   ronde_allreduce_async(trial->context, "overlap", data, data + 8, 100, RONDE_UINT8,
                                         RONDE_SUM, NULL, &handle));
     EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
-                  ronde_allreduce_async(trial->context, "overlap", data + 99, data, 100, RONDE_UINT8,
-                                        RONDE_SUM, NULL, &handle));
+                  ronde_allreduce_async(trial->context, "overlap", data + 99, data, 100,
+                                        RONDE_UINT8, RONDE_SUM, NULL, &handle));
     EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, /* on the root, which reads `in` */
                   ronde_broadcast_async(trial->context, "overlap", data, data + 1, 100, RONDE_UINT8,
                                         trial->rank, NULL, &handle));
@@ -131,8 +139,8 @@ static void overlapping_memory_fails_at_once(struct trial *trial)
 
 static void bad_shapes_fail_at_once(struct trial *trial)
 {
-    static const size_t right[] = {2, 3}, wrong[] = {2, 4}, many[17] = {1, 1, 1, 1, 1, 1, 1, 1, 1,
-                                                                       1, 1, 1, 1, 1, 1, 1, 6};
+    static const size_t right[] = {2, 3}, wrong[] = {2, 4},
+                        many[17] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 6};
     static const size_t overflowing[] = {(size_t)1 << 33, (size_t)1 << 33, 6};
     double in[ROOM] = {0}, out[ROOM];
     uint64_t handle = 0;
@@ -149,8 +157,8 @@ static void bad_shapes_fail_at_once(struct trial *trial)
     EXPECT_ALL_KINDS(trial, RONDE_ERR_ARGUMENT, "shape", in, out, 6, RONDE_INT32, &call, &handle);
     call.shape = overflowing;
     call.dimensions = 3;
-    int32_t status = ronde_allreduce_async(trial->context, "shape", in, out, 6, RONDE_INT32, RONDE_SUM,
-                                           &call, &handle);
+    int32_t status = ronde_allreduce_async(trial->context, "shape", in, out, 6, RONDE_INT32,
+                                           RONDE_SUM, &call, &handle);
     EXPECT(trial, status == RONDE_ERR_ARGUMENT || status == RONDE_ERR_OVERFLOW, "%s",
            ronde_status_name(status));
     call.shape = right;
@@ -203,7 +211,8 @@ static void direct_calls_check_the_same(struct trial *trial)
     EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
                   ronde_direct_allreduce(context, in, in + 1, 4, RONDE_FLOAT64, RONDE_SUM, NULL));
     EXPECT_STATUS(trial, RONDE_ERR_OVERFLOW,
-                  ronde_direct_allreduce(context, in, out, SIZE_MAX / 4, RONDE_FLOAT64, RONDE_SUM, NULL));
+                  ronde_direct_allreduce(context, in, out, SIZE_MAX / 4, RONDE_FLOAT64, RONDE_SUM,
+                                         NULL));
     EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
                   ronde_direct_broadcast(context, in, out, 4, RONDE_INT32, trial->size, NULL));
     EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
@@ -214,7 +223,8 @@ static void direct_calls_check_the_same(struct trial *trial)
                   ronde_direct_allgather(context, NULL, 4, 1, RONDE_INT32, out, NULL, NULL));
 }
 
-/* ---- handles and duplicates ---------------------------------------------------------------------- */
+/* ---- handles and duplicates
+ * ---------------------------------------------------------------------- */
 
 static void stale_handles_fail(struct trial *trial)
 {
@@ -224,8 +234,8 @@ static void stale_handles_fail(struct trial *trial)
     void *memory = NULL;
     size_t rows = 0;
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce_async(trial->context, "stale", &one, &sum, 1, RONDE_INT32, RONDE_SUM,
-                                        NULL, &handle));
+                  ronde_allreduce_async(trial->context, "stale", &one, &sum, 1, RONDE_INT32,
+                                        RONDE_SUM, NULL, &handle));
     EXPECT_STATUS(trial, RONDE_OK, ronde_wait(trial->context, handle));
     EXPECT_STATUS(trial, RONDE_ERR_HANDLE, ronde_wait(trial->context, handle));
     EXPECT_STATUS(trial, RONDE_ERR_HANDLE, ronde_wait_for(trial->context, handle, 0.1));
@@ -262,14 +272,14 @@ static void take_refuses_what_it_cannot_give(struct trial *trial)
     void *memory = NULL, *again = NULL;
     size_t rows = 0;
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce_async(trial->context, "take", &one, &sum, 1, RONDE_INT32, RONDE_SUM,
-                                        NULL, &handles[0]));
+                  ronde_allreduce_async(trial->context, "take", &one, &sum, 1, RONDE_INT32,
+                                        RONDE_SUM, NULL, &handles[0]));
     EXPECT_STATUS(trial, RONDE_OK,
                   ronde_allgather_async(trial->context, "take", &one, 1, 1, RONDE_INT32, all, ROOM,
                                         NULL, NULL, &handles[1]));
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allgather_async(trial->context, "take this", &one, 1, 1, RONDE_INT32, NULL, 0,
-                                        NULL, NULL, &handles[2]));
+                  ronde_allgather_async(trial->context, "take this", &one, 1, 1, RONDE_INT32, NULL,
+                                        0, NULL, NULL, &handles[2]));
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 100000 && ronde_poll(trial->context, handles[i]) == RONDE_PENDING; k++)
             nap(1e-4);
@@ -281,7 +291,8 @@ static void take_refuses_what_it_cannot_give(struct trial *trial)
     EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, ronde_take(trial->context, handles[2], NULL, &rows));
     EXPECT_STATUS(trial, RONDE_OK, ronde_take(trial->context, handles[2], &memory, &rows));
     EXPECT(trial, memory && rows == (size_t)trial->size, "%zu rows at %p", rows, memory);
-    EXPECT(trial, ronde_take(trial->context, handles[2], &again, &rows) < 0 && !again, "took twice");
+    EXPECT(trial, ronde_take(trial->context, handles[2], &again, &rows) < 0 && !again,
+           "took twice");
     for (int i = 0; i < 3; i++)
         EXPECT_STATUS(trial, RONDE_OK, ronde_wait(trial->context, handles[i]));
     EXPECT_STATUS(trial, RONDE_OK, ronde_free(trial->context, memory));
@@ -308,15 +319,15 @@ static void a_duplicate_fails_where_it_is_made(struct trial *trial)
                           ronde_broadcast_async(trial->context, "twice", &data.one, &first, 1,
                                                 RONDE_INT32, 0, NULL, &handles[1]));
             EXPECT_STATUS(trial, RONDE_OK,
-                          ronde_allgather_async(trial->context, "twice", &data.one, 1, 1, RONDE_INT32,
-                                                trial->rank ? all : NULL, trial->rank ? ROOM : 0, NULL,
-                                                NULL, &handles[2]));
+                          ronde_allgather_async(trial->context, "twice", &data.one, 1, 1,
+                                                RONDE_INT32, trial->rank ? all : NULL,
+                                                trial->rank ? ROOM : 0, NULL, NULL, &handles[2]));
         }
         if (turn == 0 && trial->rank == 0) {
             EXPECT_ALL_KINDS(trial, RONDE_ERR_DUPLICATE, "twice", &data.more[0], &data.more[1], 1,
                              RONDE_INT32, NULL, &other);
-            EXPECT(trial, strstr(ronde_last_error(), "twice") && other == 4711, "\"%s\", handle %llu",
-                   ronde_last_error(), (unsigned long long)other);
+            EXPECT(trial, strstr(ronde_last_error(), "twice") && other == 4711,
+                   "\"%s\", handle %llu", ronde_last_error(), (unsigned long long)other);
             EXPECT(trial, ronde_take(trial->context, handles[2], &memory, &rows) != RONDE_OK,
                    "took what is not finished");
         }
@@ -325,7 +336,8 @@ static void a_duplicate_fails_where_it_is_made(struct trial *trial)
     }
     for (int i = 0; i < 3; i++)
         EXPECT_STATUS(trial, RONDE_OK, ronde_wait(trial->context, handles[i]));
-    EXPECT(trial, data.sum == trial->size && first == 1, "sum %d, first %d", (int)data.sum, (int)first);
+    EXPECT(trial, data.sum == trial->size && first == 1, "sum %d, first %d", (int)data.sum,
+           (int)first);
 }
 
 static void unreasonable_memory_is_refused(struct trial *trial)
@@ -358,7 +370,8 @@ static void one_rank_errs(struct trial *trial, int rank)
     meet(trial, "after errors of one rank");
 }
 
-/* ---- opening with a bad setting -------------------------------------------------------------------- */
+/* ---- opening with a bad setting
+ * -------------------------------------------------------------------- */
 
 static void bad_settings_are_named(struct trial *trial)
 {

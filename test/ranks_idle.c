@@ -1,6 +1,6 @@
 /* ronde-test: np=2 np=4/2 threads=2/2,4/2 mpich=2 timeout=60 */
-/* Who has nothing to do does nothing: no message and under 1 % of a core, for 10 s after opening and
- * again after some work. */
+/* Who has nothing to do does nothing: no message and under 1 % of a core, for 10 s after opening
+ * and again after some work. */
 #include <sys/resource.h>
 
 #include "trial.h"
@@ -24,13 +24,16 @@ static void idling_costs_nothing(struct trial *trial, double seconds, const char
     EXPECT_STATUS(trial, RONDE_OK, ronde_counters_read(trial->context, &after, sizeof after));
     cpu = (process_cpu_seconds() - cpu) / ranks_here;
     double thread_cpu = 1e-6 * (double)(after.thread_cpu_us - before.thread_cpu_us);
-    printf("rank %d, %s: in %.0f s idle %llu messages, %llu bytes, %llu announcements, %llu wake-ups, "
-           "thread %.4f s, process %.4f s of CPU\n",
-           trial->rank, when, seconds, (unsigned long long)(after.messages_sent - before.messages_sent),
-           (unsigned long long)(after.bytes_sent - before.bytes_sent),
-           (unsigned long long)(after.announcements - before.announcements),
-           (unsigned long long)(after.thread_wakeups - before.thread_wakeups), thread_cpu, cpu);
-    EXPECT(trial, after.messages_sent == before.messages_sent && after.bytes_sent == before.bytes_sent,
+    printf(
+        "rank %d, %s: in %.0f s idle %llu messages, %llu bytes, %llu announcements, %llu wake-ups, "
+        "thread %.4f s, process %.4f s of CPU\n",
+        trial->rank, when, seconds,
+        (unsigned long long)(after.messages_sent - before.messages_sent),
+        (unsigned long long)(after.bytes_sent - before.bytes_sent),
+        (unsigned long long)(after.announcements - before.announcements),
+        (unsigned long long)(after.thread_wakeups - before.thread_wakeups), thread_cpu, cpu);
+    EXPECT(trial,
+           after.messages_sent == before.messages_sent && after.bytes_sent == before.bytes_sent,
            "%s: messages were sent", when);
     EXPECT(trial, after.announcements == before.announcements && after.bins == before.bins,
            "%s: something was negotiated", when);

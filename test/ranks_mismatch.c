@@ -7,7 +7,8 @@
 
 enum { ROOM = 64 };
 
-/* ---- disagreement ------------------------------------------------------------------------------ */
+/* ---- disagreement
+ * ------------------------------------------------------------------------------ */
 
 /* One rank's wish. Those of the ranks differ in one thing. */
 struct wish {
@@ -27,15 +28,29 @@ struct disagreement {
 };
 
 #define REDUCE(count, dtype, op, prescale, postscale) \
-    {ALLREDUCE, count, 1, dtype, op, 0, prescale, postscale, {0}, 0}
+    { \
+        ALLREDUCE, count, 1, dtype, op, 0, prescale, postscale, {0}, 0 \
+    }
 #define REDUCE_SHAPED(count, dimensions, ...) \
-    {ALLREDUCE, count, 1, RONDE_FLOAT32, RONDE_SUM, 0, 1, 1, {__VA_ARGS__}, dimensions}
-#define CAST(count, dtype, root) {BROADCAST, count, 1, dtype, 0, root, 1, 1, {0}, 0}
+    { \
+        ALLREDUCE, count, 1, RONDE_FLOAT32, RONDE_SUM, 0, 1, 1, {__VA_ARGS__}, dimensions \
+    }
+#define CAST(count, dtype, root) \
+    { \
+        BROADCAST, count, 1, dtype, 0, root, 1, 1, {0}, 0 \
+    }
 #define CAST_SHAPED(count, dimensions, ...) \
-    {BROADCAST, count, 1, RONDE_FLOAT32, 0, 0, 1, 1, {__VA_ARGS__}, dimensions}
-#define GATHER(rows, row_count, dtype) {ALLGATHER, rows, row_count, dtype, 0, 0, 1, 1, {0}, 0}
+    { \
+        BROADCAST, count, 1, RONDE_FLOAT32, 0, 0, 1, 1, {__VA_ARGS__}, dimensions \
+    }
+#define GATHER(rows, row_count, dtype) \
+    { \
+        ALLGATHER, rows, row_count, dtype, 0, 0, 1, 1, {0}, 0 \
+    }
 #define GATHER_SHAPED(rows, row_count, dimensions, ...) \
-    {ALLGATHER, rows, row_count, RONDE_FLOAT32, 0, 0, 1, 1, {__VA_ARGS__}, dimensions}
+    { \
+        ALLGATHER, rows, row_count, RONDE_FLOAT32, 0, 0, 1, 1, {__VA_ARGS__}, dimensions \
+    }
 
 static const struct disagreement disagreements[] = {
     {"reduce/dtype", REDUCE(57, RONDE_FLOAT32, RONDE_SUM, 1, 1),
@@ -59,10 +74,13 @@ static const struct disagreement disagreements[] = {
     {"cast/count", CAST(57, RONDE_FLOAT32, 0), CAST(58, RONDE_FLOAT32, 0), "57", "58"},
     {"cast/root", CAST(57, RONDE_FLOAT32, 0), CAST(57, RONDE_FLOAT32, 1), "0", "1"},
     {"cast/shape", CAST_SHAPED(57, 2, 3, 19), CAST_SHAPED(57, 2, 19, 3), "3", "19"},
-    {"gather/dtype", GATHER(2, 13, RONDE_FLOAT32), GATHER(2, 13, RONDE_UINT32), "float32", "uint32"},
+    {"gather/dtype", GATHER(2, 13, RONDE_FLOAT32), GATHER(2, 13, RONDE_UINT32), "float32",
+     "uint32"},
     {"gather/row", GATHER(2, 13, RONDE_FLOAT32), GATHER(2, 17, RONDE_FLOAT32), "13", "17"},
-    {"gather/shape", GATHER_SHAPED(1, 57, 3, 1, 3, 19), GATHER_SHAPED(1, 57, 3, 1, 19, 3), "3", "19"},
-    {"gather/dimensions", GATHER_SHAPED(2, 13, 2, 2, 13), GATHER_SHAPED(2, 13, 3, 2, 13, 1), "13", "1"},
+    {"gather/shape", GATHER_SHAPED(1, 57, 3, 1, 3, 19), GATHER_SHAPED(1, 57, 3, 1, 19, 3), "3",
+     "19"},
+    {"gather/dimensions", GATHER_SHAPED(2, 13, 2, 2, 13), GATHER_SHAPED(2, 13, 3, 2, 13, 1), "13",
+     "1"},
 };
 
 static int32_t wish_submit(struct trial *trial, const struct wish *wish, const char *name,
@@ -83,7 +101,8 @@ static int32_t wish_submit(struct trial *trial, const struct wish *wish, const c
                                      wish->root, &call, handle);
     case ALLGATHER:
         return ronde_allgather_async(trial->context, name, in, wish->count, wish->row_count,
-                                     wish->dtype, out, 16 * ROOM / wish->row_count, NULL, &call, handle);
+                                     wish->dtype, out, 16 * ROOM / wish->row_count, NULL, &call,
+                                     handle);
     }
     return RONDE_ERR_ARGUMENT;
 }
@@ -156,7 +175,8 @@ static void disagreement_is_an_error_on_every_rank(struct trial *trial)
     }
 }
 
-/* Half disagree, other tensors of the same moment are not harmed, and poll tells it as wait does. */
+/* Half disagree, other tensors of the same moment are not harmed, and poll tells it as wait
+ * does. */
 static void what_agrees_is_not_harmed(struct trial *trial)
 {
     enum { N = 20 };
@@ -169,8 +189,8 @@ static void what_agrees_is_not_harmed(struct trial *trial)
             in[i][k] = (float)(i + k + trial->rank);
         snprintf(name, sizeof name, "mixed %d", i);
         EXPECT_STATUS(trial, RONDE_OK,
-                      ronde_allreduce_async(trial->context, name, in[i], out[i], count, RONDE_FLOAT32,
-                                            RONDE_MAX, NULL, &handles[i]));
+                      ronde_allreduce_async(trial->context, name, in[i], out[i], count,
+                                            RONDE_FLOAT32, RONDE_MAX, NULL, &handles[i]));
     }
     for (int i = 0; i < N; i++) {
         int32_t wanted = i % 4 == 1 ? RONDE_ERR_MISMATCH : RONDE_OK, status = RONDE_PENDING;
@@ -192,14 +212,15 @@ static void unnamed_disagreement_is_told_too(struct trial *trial)
 {
     int32_t data[4] = {0};
     EXPECT_STATUS(trial, RONDE_ERR_MISMATCH,
-                  ronde_allreduce(trial->context, NULL, data, data, trial->rank ? 4 : 3, RONDE_INT32,
-                                  RONDE_SUM, NULL));
+                  ronde_allreduce(trial->context, NULL, data, data, trial->rank ? 4 : 3,
+                                  RONDE_INT32, RONDE_SUM, NULL));
     EXPECT(trial, strstr(ronde_last_error(), "rank"), "\"%s\" names no rank", ronde_last_error());
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce(trial->context, NULL, data, data, 4, RONDE_INT32, RONDE_SUM, NULL));
+                  ronde_allreduce(trial->context, NULL, data, data, 4, RONDE_INT32, RONDE_SUM,
+                                  NULL));
 }
 
-/* ---- names ------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------- */
 
 static void names_of_different_kinds_never_collide(struct trial *trial)
 {
@@ -209,8 +230,8 @@ static void names_of_different_kinds_never_collide(struct trial *trial)
         int kind = (i + trial->rank) % 3;
         if (kind == 0)
             EXPECT_STATUS(trial, RONDE_OK,
-                          ronde_allreduce_async(trial->context, "one name", &in, &sum, 1, RONDE_INT32,
-                                                RONDE_SUM, NULL, &handles[0]));
+                          ronde_allreduce_async(trial->context, "one name", &in, &sum, 1,
+                                                RONDE_INT32, RONDE_SUM, NULL, &handles[0]));
         else if (kind == 1)
             EXPECT_STATUS(trial, RONDE_OK,
                           ronde_broadcast_async(trial->context, "one name", &in, &first, 1,
@@ -222,8 +243,9 @@ static void names_of_different_kinds_never_collide(struct trial *trial)
     }
     for (int i = 0; i < 3; i++)
         EXPECT_STATUS(trial, RONDE_OK, ronde_wait(trial->context, handles[(i + 1) % 3]));
-    EXPECT(trial, sum == trial->size * (trial->size + 1) / 2 && first == 1 &&
-                      all[trial->size - 1] == trial->size,
+    EXPECT(trial,
+           sum == trial->size * (trial->size + 1) / 2 && first == 1 &&
+               all[trial->size - 1] == trial->size,
            "sum %d, first %d, last %d", (int)sum, (int)first, (int)all[trial->size - 1]);
 }
 
@@ -276,8 +298,8 @@ static void long_and_strange_names_work(struct trial *trial)
     int32_t one = 1, sum = 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         EXPECT_STATUS(trial, RONDE_OK,
-                      ronde_allreduce(trial->context, names[i], &one, &sum, 1, RONDE_INT32, RONDE_SUM,
-                                      NULL));
+                      ronde_allreduce(trial->context, names[i], &one, &sum, 1, RONDE_INT32,
+                                      RONDE_SUM, NULL));
     memset(name, 'x', LENGTH);
     name[LENGTH] = 0;
     for (int i = 0; i < 3; i++) { /* differing in the last byte only */
@@ -294,7 +316,8 @@ static void long_and_strange_names_work(struct trial *trial)
         for (int k = 0; k < 2; k++)
             EXPECT_STATUS(trial, RONDE_OK, ronde_wait(trial->context, handles[k]));
         for (int k = 0; k < 2; k++)
-            EXPECT(trial, sums[k] == trial->size * (1 + (k ^ (trial->rank & 1))), "sum %d", (int)sums[k]);
+            EXPECT(trial, sums[k] == trial->size * (1 + (k ^ (trial->rank & 1))), "sum %d",
+                   (int)sums[k]);
     }
 }
 

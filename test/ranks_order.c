@@ -174,10 +174,12 @@ static void named_in_any_order(struct trial *trial, size_t threads, uint64_t rou
     for (size_t i = 0; i < TENSORS; i++) {
         struct tensor *tensor = &tensors[i];
         EXPECT(trial, tensor->submitted == RONDE_OK && tensor->status == RONDE_OK,
-               "tensor %zu: submitted %d, waited %d", i, (int)tensor->submitted, (int)tensor->status);
+               "tensor %zu: submitted %d, waited %d", i, (int)tensor->submitted,
+               (int)tensor->status);
         EXPECT(trial, tensor_is_right(tensor, trial),
-               "tensor %zu, kind %d, %zu %s %s: wrong in round %d", i, (int)tensor->kind, tensor->count,
-               ronde_dtype_name(tensor->what.dtype), ronde_op_name(tensor->what.op), (int)round);
+               "tensor %zu, kind %d, %zu %s %s: wrong in round %d", i, (int)tensor->kind,
+               tensor->count, ronde_dtype_name(tensor->what.dtype), ronde_op_name(tensor->what.op),
+               (int)round);
         free(tensor->in);
         free(tensor->out);
     }
@@ -196,7 +198,8 @@ static void unnamed_match_by_kind(struct trial *trial)
             tensor_open(&tensors[kind][i], 300 + (size_t)kind * OF_EACH + i, trial);
             tensors[kind][i].kind = (enum kind)kind;
             if (kind == ALLGATHER) {
-                size_t room = (tensors[kind][i].count + (size_t)trial->size) * (size_t)trial->size * 8;
+                size_t room = (tensors[kind][i].count + (size_t)trial->size) * (size_t)trial->size *
+                              8;
                 tensors[kind][i].out = realloc(tensors[kind][i].out, room);
             }
         }
@@ -210,7 +213,8 @@ static void unnamed_match_by_kind(struct trial *trial)
         for (size_t i = 0; i < OF_EACH; i++) {
             struct tensor *tensor = &tensors[kind][i];
             EXPECT_STATUS(trial, RONDE_OK, tensor_wait(tensor, &dice, trial));
-            EXPECT(trial, tensor_is_right(tensor, trial), "unnamed %zu of kind %d is wrong", i, kind);
+            EXPECT(trial, tensor_is_right(tensor, trial), "unnamed %zu of kind %d is wrong", i,
+                   kind);
             free(tensor->in);
             free(tensor->out);
         }

@@ -65,20 +65,21 @@ static void stalls_by_the_thousand_reach_everybody(struct trial *trial)
     free(handles);
 }
 
-/* The root is through with a broadcast and stalls on the next of that name, while another rank has been
- * told to run the first and has not: the error is not the first one's. */
+/* The root is through with a broadcast and stalls on the next of that name, while another rank
+ * has been told to run the first and has not: the error is not the first one's. */
 static void a_stall_does_not_hit_what_is_decided(struct trial *trial)
 {
     float in = 7, out = 0;
     uint64_t handle = 0;
     meet_directly(trial);
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_broadcast_async(trial->context, "twice", &in, &out, 1, RONDE_FLOAT32, 0, NULL,
-                                        &handle));
+                  ronde_broadcast_async(trial->context, "twice", &in, &out, 1, RONDE_FLOAT32, 0,
+                                        NULL, &handle));
     if (trial->rank == 0) {
         EXPECT_STATUS(trial, RONDE_OK, ronde_wait_for(trial->context, handle, 20));
         EXPECT_STATUS(trial, RONDE_ERR_STALLED,
-                      ronde_broadcast(trial->context, "twice", &in, &out, 1, RONDE_FLOAT32, 0, NULL));
+                      ronde_broadcast(trial->context, "twice", &in, &out, 1, RONDE_FLOAT32, 0,
+                                      NULL));
     } else {
         ronde_poll(trial->context, handle);
         nap(2);

@@ -30,8 +30,10 @@ static void use(struct trial *trial, int number)
     char name[32];
     snprintf(name, sizeof name, "use %d", number % 3);
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce(trial->context, name, &in, &sum, 1, RONDE_INT32, RONDE_SUM, NULL));
-    EXPECT(trial, sum == trial->size * (trial->size - 1) / 2 + trial->size * number, "sum %d", (int)sum);
+                  ronde_allreduce(trial->context, name, &in, &sum, 1, RONDE_INT32, RONDE_SUM,
+                                  NULL));
+    EXPECT(trial, sum == trial->size * (trial->size - 1) / 2 + trial->size * number, "sum %d",
+           (int)sum);
     EXPECT_STATUS(trial, RONDE_OK,
                   ronde_broadcast(trial->context, name, &in, &first, 1, RONDE_INT32, 0, NULL));
     EXPECT(trial, first == number, "first %d", (int)first);
@@ -48,13 +50,13 @@ static void a_context_opens_and_closes_five_times(struct trial *trial)
         void *memory = NULL;
         if (open_another(trial, &other, i % 2 ? "slots=2;slice_bytes=8K" : NULL) != RONDE_OK)
             continue;
-        EXPECT(trial, ronde_rank(other.context) == trial->rank &&
-                          ronde_size(other.context) == trial->size,
+        EXPECT(trial,
+               ronde_rank(other.context) == trial->rank && ronde_size(other.context) == trial->size,
                "rank %d of %d", (int)ronde_rank(other.context), (int)ronde_size(other.context));
         EXPECT_STATUS(&other, RONDE_OK, ronde_malloc(other.context, 100000, &memory));
         use(&other, 10 * i);
         use(trial, 10 * i + 1); /* the first is not disturbed */
-        if (i % 2) /* else closing frees it */
+        if (i % 2)              /* else closing frees it */
             EXPECT_STATUS(&other, RONDE_OK, ronde_free(other.context, memory));
         close_another(trial, &other);
     }
@@ -101,7 +103,8 @@ static void operations_of_two_contexts_interleave(struct trial *trial)
             snprintf(name, sizeof name, "interleaved %d", i);
             EXPECT_STATUS(one, RONDE_OK,
                           ronde_allreduce_async(one->context, name, &in, &sums[one == trial][i], 1,
-                                                RONDE_INT32, RONDE_SUM, NULL, &handles[one == trial][i]));
+                                                RONDE_INT32, RONDE_SUM, NULL,
+                                                &handles[one == trial][i]));
         }
     }
     for (int i = 19; i >= 0; i--) {
@@ -131,8 +134,8 @@ static void closing_waits_for_what_is_outstanding(struct trial *trial)
             int number = (i + trial->rank) % OUTSTANDING;
             snprintf(name, sizeof name, "left %d", number);
             EXPECT_STATUS(&other, RONDE_OK,
-                          ronde_allreduce_async(other.context, name, in, out + number * COUNT, COUNT,
-                                                RONDE_INT32, RONDE_SUM, NULL, &handle));
+                          ronde_allreduce_async(other.context, name, in, out + number * COUNT,
+                                                COUNT, RONDE_INT32, RONDE_SUM, NULL, &handle));
         }
         close_another(trial, &other);
         for (int i = 0; i < OUTSTANDING * COUNT; i++)

@@ -1,6 +1,6 @@
 /* ronde-test: np=2,3 np=4/2,3/2 threads=2/2,3/2,4/2 mpich=2 settings=stall_abort=1 timeout=60 */
-/* A tensor that one rank never submits is an error after stall_abort, which names that rank and what
- * it has pending instead; then all goes on. (sh_stall.sh looks at the report before that.) */
+/* A tensor that one rank never submits is an error after stall_abort, which names that rank and
+ * what it has pending instead; then all goes on. (sh_stall.sh looks at the report before that.) */
 #include "trial.h"
 
 /* Submits a sum of one int32; the operations of this test move nothing that matters. */
@@ -98,17 +98,19 @@ static void the_unnamed_counter_advances_when_a_call_fails(struct trial *trial)
     double start = now();
     if (trial->rank == 0) {
         EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
-                      ronde_allreduce_async(context, NULL, &failed, &failed, 1, 99, RONDE_SUM, NULL, &bad));
-        EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
-                      ronde_broadcast_async(context, NULL, &failed, &failed, 1, RONDE_INT32, -5, NULL, &bad));
-        EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
-                      ronde_allgather_async(context, NULL, NULL, 1, 1, RONDE_INT32, all, 64, NULL, NULL,
+                      ronde_allreduce_async(context, NULL, &failed, &failed, 1, 99, RONDE_SUM, NULL,
                                             &bad));
+        EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
+                      ronde_broadcast_async(context, NULL, &failed, &failed, 1, RONDE_INT32, -5,
+                                            NULL, &bad));
+        EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
+                      ronde_allgather_async(context, NULL, NULL, 1, 1, RONDE_INT32, all, 64, NULL,
+                                            NULL, &bad));
     } else {
         alone[0] = submit(trial, NULL, &failed);
         EXPECT_STATUS(trial, RONDE_OK,
-                      ronde_broadcast_async(context, NULL, &failed, &failed, 1, RONDE_INT32, 0, NULL,
-                                            &alone[1]));
+                      ronde_broadcast_async(context, NULL, &failed, &failed, 1, RONDE_INT32, 0,
+                                            NULL, &alone[1]));
         EXPECT_STATUS(trial, RONDE_OK,
                       ronde_allgather_async(context, NULL, &from, 1, 1, RONDE_INT32, all, 64, NULL,
                                             NULL, &alone[2]));
@@ -116,10 +118,12 @@ static void the_unnamed_counter_advances_when_a_call_fails(struct trial *trial)
     next = submit(trial, NULL, &sum);
     EXPECT_STATUS(trial, RONDE_OK, ronde_wait(context, next));
     EXPECT(trial, sum == trial->size * (trial->size + 1) / 2, "sum is %d", (int)sum);
-    EXPECT_STATUS(trial, RONDE_OK, ronde_broadcast(context, NULL, &from, &from, 1, RONDE_INT32, 1, NULL));
+    EXPECT_STATUS(trial, RONDE_OK,
+                  ronde_broadcast(context, NULL, &from, &from, 1, RONDE_INT32, 1, NULL));
     EXPECT(trial, from == 1, "%d from rank 1", (int)from);
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allgather(context, NULL, &trial->rank, 1, 1, RONDE_INT32, all, 64, NULL, NULL));
+                  ronde_allgather(context, NULL, &trial->rank, 1, 1, RONDE_INT32, all, 64, NULL,
+                                  NULL));
     EXPECT(trial, all[0] == 0 && all[trial->size - 1] == trial->size - 1, "last row is %d",
            (int)all[trial->size - 1]);
     for (int i = 0; i < 3 && trial->rank != 0; i++)

@@ -2,8 +2,8 @@
  *
  * A sample depends on (rank, index modulo 251): 251 is prime, so data that are moved by a slice, a
  * block or a piece do not fit by accident. All results are exact in any order of combination:
- * integers wrap (sums and products are those modulo 2^bits), floats are small integers, or powers of
- * two where they are multiplied. */
+ * integers wrap (sums and products are those modulo 2^bits), floats are small integers, or
+ * powers of two where they are multiplied. */
 #ifndef RONDE_TEST_SAMPLES_H
 #define RONDE_TEST_SAMPLES_H
 
@@ -29,7 +29,8 @@ static inline int is_float(int32_t dtype)
 
 static inline int is_signed_integer(int32_t dtype)
 {
-    return dtype == RONDE_INT8 || dtype == RONDE_INT16 || dtype == RONDE_INT32 || dtype == RONDE_INT64;
+    return dtype == RONDE_INT8 || dtype == RONDE_INT16 || dtype == RONDE_INT32 ||
+           dtype == RONDE_INT64;
 }
 
 /* ---- storing one element --------------------------------------------------------------------- */
@@ -117,7 +118,8 @@ static inline uint64_t narrowed(uint64_t value, int32_t dtype)
     return is_signed_integer(dtype) ? (uint64_t)((int64_t)value >> drop) : value >> drop;
 }
 
-/* ---- samples ---------------------------------------------------------------------------------- */
+/* ---- samples
+ * ---------------------------------------------------------------------------------- */
 
 static inline uint64_t integer_sample(const struct sampling *what, int rank, size_t index)
 {
@@ -156,9 +158,10 @@ static inline uint64_t integer_result(const struct sampling *what, int ranks, si
             result = what->op == RONDE_PRODUCT ? result * one : result + one;
     }
     result = narrowed(result, what->dtype);
-    if (what->postscale != 1) /* small then; truncated once, after both the division and the scale */
-        return (uint64_t)(int64_t)((double)(int64_t)result / (what->op == RONDE_AVERAGE ? ranks : 1) *
-                                   what->postscale);
+    if (what->postscale !=
+        1) /* small then; truncated once, after both the division and the scale */
+        return (uint64_t)(int64_t)((double)(int64_t)result /
+                                   (what->op == RONDE_AVERAGE ? ranks : 1) * what->postscale);
     if (what->op == RONDE_AVERAGE)
         result = is_signed ? (uint64_t)((int64_t)result / ranks) : result / (uint64_t)ranks;
     return result;
@@ -191,7 +194,8 @@ static inline double float_result(const struct sampling *what, int ranks, size_t
     }
     /* The one step that may round, in the precision in which the library computes. */
     if (what->op == RONDE_AVERAGE)
-        result = what->dtype == RONDE_FLOAT64 ? result / ranks : (double)((float)result / (float)ranks);
+        result = what->dtype == RONDE_FLOAT64 ? result / ranks
+                                              : (double)((float)result / (float)ranks);
     result = result * what->postscale;
     return result + 0.0; /* no negative zero: 0 / n of a sum that cancels is +0 */
 }
@@ -203,9 +207,11 @@ static inline void repeat_period(unsigned char *data, size_t bytes, size_t done)
 }
 
 /* Writes `count` samples of a rank. */
-static inline void sample_fill(unsigned char *data, const struct sampling *what, int rank, size_t count)
+static inline void sample_fill(unsigned char *data, const struct sampling *what, int rank,
+                               size_t count)
 {
-    size_t first = count < SAMPLE_PERIOD ? count : SAMPLE_PERIOD, bytes = ronde_dtype_bytes(what->dtype);
+    size_t first = count < SAMPLE_PERIOD ? count : SAMPLE_PERIOD,
+           bytes = ronde_dtype_bytes(what->dtype);
     for (size_t i = 0; i < first; i++) {
         if (is_float(what->dtype))
             store_float(data, what->dtype, i, float_sample(what, rank, i));

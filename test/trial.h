@@ -118,8 +118,8 @@ struct memory {
 
 /* `bytes` at `skew` bytes past an address aligned to 16, between guards; in the context's arena
  * where asked. Out of room there, `may_fall_back` takes private memory instead. */
-static inline void memory_open(struct trial *trial, struct memory *memory, size_t bytes, size_t skew,
-                               int in_arena, int may_fall_back)
+static inline void memory_open(struct trial *trial, struct memory *memory, size_t bytes,
+                               size_t skew, int in_arena, int may_fall_back)
 {
     void *base = NULL;
     memory->bytes = bytes;
@@ -177,7 +177,8 @@ static inline void meet(struct trial *trial, const char *name)
 {
     int64_t mine = trial->rank + 1, sum = 0;
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_allreduce(trial->context, name, &mine, &sum, 1, RONDE_INT64, RONDE_SUM, NULL));
+                  ronde_allreduce(trial->context, name, &mine, &sum, 1, RONDE_INT64, RONDE_SUM,
+                                  NULL));
     EXPECT(trial, sum == (int64_t)trial->size * (trial->size + 1) / 2, "meeting %s: sum %lld", name,
            (long long)sum);
 }
@@ -194,7 +195,8 @@ static inline void meet_directly(struct trial *trial)
 {
     int32_t one = 1, sum = 0;
     EXPECT_STATUS(trial, RONDE_OK,
-                  ronde_direct_allreduce(trial->context, &one, &sum, 1, RONDE_INT32, RONDE_SUM, NULL));
+                  ronde_direct_allreduce(trial->context, &one, &sum, 1, RONDE_INT32, RONDE_SUM,
+                                         NULL));
     EXPECT(trial, sum == trial->size, "%d ranks met", (int)sum);
 }
 

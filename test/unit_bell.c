@@ -44,7 +44,8 @@ static void *play(void *state)
     struct player *player = state;
     struct game *game = player->game;
     for (uint32_t round = 0; round < player->rounds && !player->failed; round++) {
-        struct patience patience = {.spin_ns = player->spin_ns, .spin_now_ns = player->spin_ns,
+        struct patience patience = {.spin_ns = player->spin_ns,
+                                    .spin_now_ns = player->spin_ns,
                                     .deadline_ns = ronde__now_ns() + 20 * second};
         int32_t said = ronde__wait_for(&game->bell[player->me], &patience, my_turn, player);
         player->failed = said != RONDE__DONE || game->ball != 2 * round + player->me;
@@ -139,7 +140,8 @@ static void deadline_ends_the_wait_but_not_early(void)
     for (int64_t spin_ns = 0; spin_ns <= second; spin_ns += second / 2) {
         struct gate gate = {.steps = 0};
         int64_t deadline = ronde__now_ns() + 30 * millisecond;
-        struct patience patience = {.spin_ns = spin_ns, .spin_now_ns = spin_ns,
+        struct patience patience = {.spin_ns = spin_ns,
+                                    .spin_now_ns = spin_ns,
                                     .deadline_ns = deadline};
         CHECK(ronde__wait_for(&gate.bell, &patience, look_at_gate, &gate) == RONDE_PENDING);
         int64_t late = ronde__now_ns() - deadline;
@@ -201,7 +203,8 @@ static void naps_look_again_without_a_ring(void)
 static void idle_sleeper_uses_no_cpu(void)
 {
     struct gate gate = {.steps = 0};
-    struct patience patience = {.spin_ns = 50000, .spin_now_ns = 50000,
+    struct patience patience = {.spin_ns = 50000,
+                                .spin_now_ns = 50000,
                                 .deadline_ns = ronde__now_ns() + 400 * millisecond};
     int64_t cpu = ronde__thread_cpu_ns();
     CHECK(ronde__wait_for(&gate.bell, &patience, look_at_gate, &gate) == RONDE_PENDING);

@@ -71,8 +71,8 @@ struct run {
     enum algorithm algorithm;
     int p, root;
     int32_t dtype, op;
-    int pieces;              /* ranges per block */
-    int ranks_differ;        /* odd ranks have one range more */
+    int pieces;       /* ranges per block */
+    int ranks_differ; /* odd ranks have one range more */
     size_t (*length)(int block);
 };
 
@@ -150,10 +150,11 @@ static void check_element(const struct run *run, int rank, int32_t block, size_t
     if (run->dtype == RONDE_INT8)
         wanted = (double)(int8_t)(int)wanted;
     double got = load(run->dtype, memory->data, at);
-    CHECK_SAYING(
-        got == wanted, "%s, %d ranks, root %d, %s %s: rank %d block %d index %zu is %g, not %g",
-        ronde__algorithms[run->algorithm].name, run->p, run->root, ronde_dtype_name(run->dtype),
-        ronde_op_name(run->op), rank, block, index, got, wanted);
+    CHECK_SAYING(got == wanted,
+                 "%s, %d ranks, root %d, %s %s: rank %d block %d index %zu is %g, not %g",
+                 ronde__algorithms[run->algorithm].name, run->p, run->root,
+                 ronde_dtype_name(run->dtype), ronde_op_name(run->op), rank, block, index, got,
+                 wanted);
     memset(memory->data + at * ronde_dtype_bytes(run->dtype), GUARD, ronde_dtype_bytes(run->dtype));
 }
 
@@ -170,7 +171,7 @@ struct rank {
     int number;
     const struct run *runs; /* one after the other, by one executor */
     int count;
-    char *bits;       /* raw run: the data at its start, then the result */
+    char *bits; /* raw run: the data at its start, then the result */
     size_t bits_bytes;
     pthread_t thread;
 };
@@ -214,8 +215,8 @@ static void *run_all(void *context)
 {
     struct rank *rank = context;
     const struct run *first = &rank->runs[0];
-    struct schedule *schedule =
-        ronde__schedule(first->algorithm, first->p, rank->number, first->root);
+    struct schedule *schedule = ronde__schedule(first->algorithm, first->p, rank->number,
+                                                first->root);
     struct executor *executor = NULL;
     for (int i = 0; i < rank->count; i++) {
         struct memory memory;
@@ -549,8 +550,8 @@ static void run_until_failure(struct rank *rank, const struct schedule *schedule
     int32_t end = finish(executor);
     int32_t after = ronde__executor_step(executor);
     if (end < 0)
-        status =
-            ronde__executor_restart(executor, memory.data, sizeof(float), &memory.map, &middle);
+        status = ronde__executor_restart(executor, memory.data, sizeof(float), &memory.map,
+                                         &middle);
     pthread_barrier_wait(&all_failed); /* nobody sends into what is freed */
     rank->net->operations = &sound;
     ronde__executor_close(executor);

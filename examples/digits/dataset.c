@@ -1,5 +1,5 @@
-/* An IDX file is a magic number (0, 0, 8 for bytes, number of dimensions), each dimension as 32 bits
- * big-endian, and the elements. http://yann.lecun.com/exdb/mnist/ */
+/* An IDX file is a magic number (0, 0, 8 for bytes, number of dimensions), each dimension as 32
+ * bits big-endian, and the elements. http://yann.lecun.com/exdb/mnist/ */
 #include "dataset.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
-/* A network of dense layers: ReLU between them, softmax and cross-entropy at the end, trained by SGD
- * with momentum. It knows nothing of ranks: whoever trains it in parallel adds up `gradient`. */
+/* A network of dense layers: ReLU between them, softmax and cross-entropy at the end, trained by
+ * SGD with momentum. It knows nothing of ranks: whoever trains it in parallel adds up
+ * `gradient`. */
 #ifndef DIGITS_MODEL_H
 #define DIGITS_MODEL_H
 

@@ -12,7 +12,7 @@ int ronde__cpu_count_of_node(void);
 /* Instruction sets with kernels of their own, worst first. */
 enum ronde__simd {
     RONDE__SIMD_PORTABLE = 0,
-    RONDE__SIMD_AVX2 = 1, /* with FMA and F16C */
+    RONDE__SIMD_AVX2 = 1,   /* with FMA and F16C */
     RONDE__SIMD_AVX512 = 2, /* F, BW, DQ, VL */
     RONDE__SIMD_NEON = 3
 };

@@ -345,13 +345,13 @@ int32_t ronde__settings_compare(const struct settings *a, int rank_a, const stru
 {
     const char *name, *origin, *help;
     char of_a[VALUE_BYTES], of_b[VALUE_BYTES];
-    for (size_t row = 0;
-         ronde__settings_row(a, row, &name, of_a, VALUE_BYTES, &origin, &help) &&
-         ronde__settings_row(b, row, &name, of_b, VALUE_BYTES, &origin, &help);
+    for (size_t row = 0; ronde__settings_row(a, row, &name, of_a, VALUE_BYTES, &origin, &help) &&
+                         ronde__settings_row(b, row, &name, of_b, VALUE_BYTES, &origin, &help);
          row++)
         if (must_be_alike(name) && strcmp(of_a, of_b) != 0)
-            return ronde__fail(RONDE_ERR_MISMATCH, "setting %s differs: rank %d has '%s', rank %d "
-                               "has '%s'; set the same on every rank", name, rank_a, of_a, rank_b,
-                               of_b);
+            return ronde__fail(RONDE_ERR_MISMATCH,
+                               "setting %s differs: rank %d has '%s', rank %d "
+                               "has '%s'; set the same on every rank",
+                               name, rank_a, of_a, rank_b, of_b);
     return RONDE_OK;
 }

@@ -31,8 +31,8 @@ enum ronde__origin { RONDE__FROM_DEFAULT, RONDE__FROM_ENVIRONMENT, RONDE__FROM_O
 /* Reads defaults, environment and `text` (NULL: none) into *settings. */
 int32_t ronde__settings_read(struct settings *settings, const char *text);
 
-/* RONDE_ERR_MISMATCH, naming setting, ranks and both values, where two ranks differ in what all must
- * have alike. */
+/* RONDE_ERR_MISMATCH, naming setting, ranks and both values, where two ranks differ in what all
+ * must have alike. */
 int32_t ronde__settings_compare(const struct settings *a, int rank_a, const struct settings *b,
                                 int rank_b);
 

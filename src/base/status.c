@@ -71,5 +71,6 @@ const char *ronde_status_name(int32_t status)
 
 const char *ronde_version(void)
 {
-    return STRING(RONDE_VERSION_MAJOR) "." STRING(RONDE_VERSION_MINOR) "." STRING(RONDE_VERSION_PATCH);
+    return STRING(RONDE_VERSION_MAJOR) "." STRING(RONDE_VERSION_MINOR) "." STRING(
+        RONDE_VERSION_PATCH);
 }

@@ -24,11 +24,11 @@ struct symbol {
 
 struct peer {
     const struct schedule *list;
-    int32_t begin, end;     /* the round that is posted: steps [begin, end) */
-    struct symbol *block;   /* [blocks] */
-    struct symbol *sent;    /* what each step's blocks were when its round was posted */
-    int32_t *sent_at;       /* [steps]: where in sent a step's symbols begin */
-    int32_t *partner;       /* [steps]: the step of the other peer that it meets */
+    int32_t begin, end;   /* the round that is posted: steps [begin, end) */
+    struct symbol *block; /* [blocks] */
+    struct symbol *sent;  /* what each step's blocks were when its round was posted */
+    int32_t *sent_at;     /* [steps]: where in sent a step's symbols begin */
+    int32_t *partner;     /* [steps]: the step of the other peer that it meets */
 };
 
 struct check {

@@ -25,7 +25,8 @@ struct executor;
 
 /* peers[i] is the net rank of schedule peer i. `data` is worked on in place; it, the schedule, the
  * maps and peers stay the caller's and unchanged until the executor is closed. `reduction` is the
- * middle of one (NULL where the schedule reduces nothing); bytes: of one element. RONDE_ERR_MEMORY. */
+ * middle of one (NULL where the schedule reduces nothing); bytes: of one element.
+ * RONDE_ERR_MEMORY. */
 int32_t ronde__executor_open(struct executor **executor, struct net *net,
                              const struct schedule *schedule, const int *peers, int tag, void *data,
                              size_t element_bytes, const struct block_map *blocks,
@@ -35,9 +36,10 @@ int32_t ronde__executor_restart(struct executor *executor, void *data, size_t el
                                 const struct block_map *blocks, const struct reduction *reduction);
 /* RONDE__IDLE, RONDE__MOVED, RONDE__DONE (base/bell.h), or an error. */
 int32_t ronde__executor_step(struct executor *executor);
-/* Done or failed executors only. NULL is fine. After a failure the network may still write into what
- * it was given to receive into: `data` must then outlive the network, and the executor's own slots,
- * at most a few MiB, are lost instead of freed if a message is still on its way into them. */
+/* Done or failed executors only. NULL is fine. After a failure the network may still write into
+ * what it was given to receive into: `data` must then outlive the network, and the executor's
+ * own slots, at most a few MiB, are lost instead of freed if a message is still on its way into
+ * them. */
 void ronde__executor_close(struct executor *executor);
 
 #endif

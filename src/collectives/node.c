@@ -12,7 +12,10 @@ int32_t ronde__node_open(struct node *node, const struct slots *slots, int me,
 {
     enum { POLLS = 200 }; /* about half a microsecond: several hand-overs between two CPUs */
     size_t ranks = (size_t)slots->ranks;
-    *node = (struct node){.me = me, .ranks = slots->ranks, .slots = *slots, .arena = arena,
+    *node = (struct node){.me = me,
+                          .ranks = slots->ranks,
+                          .slots = *slots,
+                          .arena = arena,
                           .polls = spins ? POLLS : 0};
     node->sources = calloc(ranks, sizeof(*node->sources));
     node->outs = calloc(ranks, sizeof(*node->outs));

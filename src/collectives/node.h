@@ -1,8 +1,9 @@
 /* Collectives among the ranks of one node, through its shared slots and arenas.
  *
  * One operation runs at a time; all ranks of the node start the same operations in the same order.
- * start prepares, step runs as far as it can without blocking and returns RONDE__IDLE, RONDE__MOVED or
- * RONDE__DONE. Buffers and lists stay the caller's until DONE. One thread at a time.
+ * start prepares, step runs as far as it can without blocking and returns RONDE__IDLE,
+ * RONDE__MOVED or RONDE__DONE. Buffers and lists stay the caller's until DONE. One thread at a
+ * time.
  *
  * The order of addition is the order of local ranks for every element, whatever the path. */
 #ifndef RONDE_COLLECTIVES_NODE_H
@@ -19,10 +20,10 @@ struct node;
 struct node_work {
     const struct piece *pieces; /* this rank's list; counts are the same on all ranks */
     int32_t piece_count;
-    size_t count;               /* elements of all pieces */
+    size_t count; /* elements of all pieces */
     size_t element_bytes;
     const struct reduction *reduction;
-    int root;                   /* local rank */
+    int root; /* local rank */
 };
 
 /* A rank's own view of its node in one communicator. */
@@ -37,17 +38,17 @@ struct node {
     int unrung;                /* this rank has arrived, and the others were not rung yet */
     int32_t (*stage)(struct node *);
     struct node_work work;
-    size_t slice_count;              /* elements per slice of this operation */
-    uint64_t slices;                 /* slices of this operation */
+    size_t slice_count; /* elements per slice of this operation */
+    uint64_t slices;    /* slices of this operation */
     uint64_t next_in, next_reduce, next_out;
     struct piece_cursor in_at, reduce_at, out_at;
-    size_t at;                       /* how far the zero-copy pass has come */
-    const void **sources;            /* [ranks] scratch */
-    char **outs;                     /* [ranks] scratch */
+    size_t at;            /* how far the zero-copy pass has come */
+    const void **sources; /* [ranks] scratch */
+    char **outs;          /* [ranks] scratch */
 };
 
-/* slots: laid out by the caller, shared by `ranks` ranks. spins: 1 where each rank has a CPU, so that
- * looking twice is cheaper than waking. RONDE_ERR_MEMORY. */
+/* slots: laid out by the caller, shared by `ranks` ranks. spins: 1 where each rank has a CPU, so
+ * that looking twice is cheaper than waking. RONDE_ERR_MEMORY. */
 int32_t ronde__node_open(struct node *node, const struct slots *slots, int me,
                          const struct arena *arena, int spins);
 void ronde__node_close(struct node *node);
@@ -59,8 +60,8 @@ void ronde__node_start_allreduce(struct node *node, const struct node_work *work
 void ronde__node_start_reduce_to_wire(struct node *node, const struct node_work *work);
 /* The root's `in`, to every rank's `out`. */
 void ronde__node_start_broadcast(struct node *node, const struct node_work *work);
-/* Every rank's own run, to everybody. pieces: one per local rank, with where its run goes here and how
- * long it is; `in` of this rank's own. count is not looked at. */
+/* Every rank's own run, to everybody. pieces: one per local rank, with where its run goes here
+ * and how long it is; `in` of this rank's own. count is not looked at. */
 void ronde__node_start_gather(struct node *node, const struct node_work *work);
 /* DONE when all ranks have started it. */
 void ronde__node_start_barrier(struct node *node);

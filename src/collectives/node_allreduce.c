@@ -1,10 +1,15 @@
-/* Allreduce inside a node, on p ranks and n bytes. Four ways, all adding in the order of local ranks:
+/* Allreduce inside a node, on p ranks and n bytes. Four ways, all adding in the order of local
+ * ranks:
  *
- *   small     n <= 16 KiB. Everybody writes its data into its small slot and announces it; everybody
- *             reduces all p slots for itself. One synchronisation; reads p n per rank. Up to 52 bytes
+ *   small     n <= 16 KiB. Everybody writes its data into its small slot and announces it;
+ * everybody
+ *             reduces all p slots for itself. One synchronisation; reads p n per rank. Up to 52
+ * bytes
  *             travel in the line of the announcement.
- *   zero-copy all tensors of all ranks lie in arenas. Everybody tells where; then rank r reduces its
- *             share r of the p inputs and stores the result into all p outputs. Two synchronisations; moves
+ *   zero-copy all tensors of all ranks lie in arenas. Everybody tells where; then rank r reduces
+ * its
+ *             share r of the p inputs and stores the result into all p outputs. Two
+ * synchronisations; moves
  *             2 n per rank.
  *   slices    private memory. A pipeline over slices of the slots, three stages a slice:
  *               in       copy what the others shall reduce into my slot
@@ -20,8 +25,9 @@
 #include "base/bell.h"
 #include "collectives/node_stages.h"
 
-/* Reduces [from, to) of the virtual buffer: the others' data lie at sources[] (advanced along), mine
- * in the pieces. The result goes to `place`, contiguous, and unless it is NULL ... to the pieces. */
+/* Reduces [from, to) of the virtual buffer: the others' data lie at sources[] (advanced along),
+ * mine in the pieces. The result goes to `place`, contiguous, and unless it is NULL ... to the
+ * pieces. */
 static void reduce_run(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
                        char *const *base, size_t base_offset, char *place)
 {
@@ -83,14 +89,13 @@ static int32_t arena_leave(struct node *node)
     return ronde__node_end_slices(node);
 }
 
-/* Elements [from, to) of one piece, `offset` bytes into it: reduce into my own output, then copy to the
- * others while it is in the first cache. */
+/* Elements [from, to) of one piece, `offset` bytes into it: reduce into my own output, then copy
+ * to the others while it is in the first cache. */
 static void arena_reduce_run(struct node *node, int32_t piece, size_t offset, size_t count)
 {
     const struct node_work *work = &node->work;
     for (int rank = 0; rank < node->ranks; rank++) {
-        const struct board_entry *at =
-            &node->slots.of[rank].board[node->operation % 2][piece];
+        const struct board_entry *at = &node->slots.of[rank].board[node->operation % 2][piece];
         node->sources[rank] = ronde__arena_at(node->arena, rank, at->in) + offset;
         node->outs[rank] = ronde__arena_at(node->arena, rank, at->out) + offset;
     }

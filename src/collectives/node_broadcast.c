@@ -118,7 +118,7 @@ void ronde__node_start_broadcast(struct node *node, const struct node_work *work
         node->stage = alone;
     else
         node->stage = work->count * work->element_bytes <= SLOTS_SMALL_BYTES ? small_arrive
-                                                                            : slices_arrive;
+                                                                             : slices_arrive;
 }
 
 static int32_t barrier_wait(struct node *node)

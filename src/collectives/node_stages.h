@@ -23,9 +23,9 @@ int ronde__node_all_arrived(struct node *node, uint64_t operation);
 void ronde__node_arrive(struct node *node);
 
 /* The same for an operation that all others answer at once, where ringing them first would cost as
- * much as their answer: a fence waits for the store to get through. So look for the answers a little
- * while, and ring afterwards: before this rank reports to be idle, and at the latest when the
- * operation is done (ronde__node_ring_late). */
+ * much as their answer: a fence waits for the store to get through. So look for the answers a
+ * little while, and ring afterwards: before this rank reports to be idle, and at the latest when
+ * the operation is done (ronde__node_ring_late). */
 void ronde__node_arrive_quietly(struct node *node);
 int ronde__node_all_answered(struct node *node);
 /* Fetches this rank's slot of the next operation for writing: everybody has arrived here, so nobody

@@ -1,19 +1,20 @@
-/* What one rank does in a collective between p peers, as data: a pure function of (algorithm, p, me).
+/* What one rank does in a collective between p peers, as data: a pure function of (algorithm, p,
+ * me).
  *
- * The data are `blocks` blocks, equal in number on all peers, each of any length, 0 included. Steps of
- * one round are independent of each other; a round begins when the one before has finished. Sends
- * and receives between two peers match in the order of the lists. What a round sends is what the
- * blocks held when the round began: a block that a round reduces may also be sent in it (whole steps
- * with equal first and count), a block received over may not. */
+ * The data are `blocks` blocks, equal in number on all peers, each of any length, 0 included.
+ * Steps of one round are independent of each other; a round begins when the one before has
+ * finished. Sends and receives between two peers match in the order of the lists. What a round
+ * sends is what the blocks held when the round began: a block that a round reduces may also be
+ * sent in it (whole steps with equal first and count), a block received over may not. */
 #ifndef RONDE_COLLECTIVES_SCHEDULE_H
 #define RONDE_COLLECTIVES_SCHEDULE_H
 
 #include <stdint.h>
 
 enum step_kind {
-    STEP_SEND,          /* blocks [first, first + count) to peer */
-    STEP_RECV,          /* the same from peer, over what is there */
-    STEP_RECV_REDUCE,   /* from peer; block = peer's op mine */
+    STEP_SEND,            /* blocks [first, first + count) to peer */
+    STEP_RECV,            /* the same from peer, over what is there */
+    STEP_RECV_REDUCE,     /* from peer; block = peer's op mine */
     STEP_RECV_REDUCE_INTO /* from peer; block = mine op peer's */
 };
 
@@ -32,9 +33,9 @@ struct schedule {
 
 /* Above each definition stand its table, its cost and its source. */
 enum algorithm {
-    ALGORITHM_RING,     /* allreduce, p blocks */
-    ALGORITHM_DOUBLING, /* allreduce, 1 block */
-    ALGORITHM_BINOMIAL, /* broadcast, 1 block, from root */
+    ALGORITHM_RING,       /* allreduce, p blocks */
+    ALGORITHM_DOUBLING,   /* allreduce, 1 block */
+    ALGORITHM_BINOMIAL,   /* broadcast, 1 block, from root */
     ALGORITHM_RING_GATHER /* allgather, p blocks, block b from peer b */
 };
 
@@ -58,8 +59,8 @@ struct schedule *ronde__schedule(enum algorithm algorithm, int p, int me, int ro
 
 /* Proves an algorithm for p <= 64 peers: sends match receives in order, nothing deadlocks, each
  * contribution arrives exactly once, all peers end with the same blocks combined in the same order
- * (so: the same bits), and the blocks sent per peer are at most the algorithm's bound. Returns NULL,
- * or a static or malloc'd sentence that says what is wrong (the caller need not free it). */
+ * (so: the same bits), and the blocks sent per peer are at most the algorithm's bound. Returns
+ * NULL, or a static or malloc'd sentence that says what is wrong (the caller need not free it). */
 const char *ronde__schedule_check(enum algorithm algorithm, int p, int root);
 /* The same of schedules given one by one: what the checker's own tests break on purpose. */
 const char *ronde__schedule_check_lists(enum algorithm algorithm, int p, int root,

@@ -158,8 +158,10 @@ static int32_t read_rows(struct select_table *table, const char *text)
         table->rows++;
         at += length;
         if (*at == ',' && !*++at)
-            return ronde__fail(RONDE_ERR_ARGUMENT, "allreduce: no row after the last comma of "
-                                                   "\"%.80s\"", text);
+            return ronde__fail(RONDE_ERR_ARGUMENT,
+                               "allreduce: no row after the last comma of "
+                               "\"%.80s\"",
+                               text);
     }
     return RONDE_OK;
 }

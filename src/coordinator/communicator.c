@@ -34,9 +34,8 @@ static int32_t allocate(struct communicator *c)
     return RONDE_OK;
 }
 
-int32_t ronde__communicator_open(struct communicator *c, struct net *net,
-                                 const struct arena *arena, const struct settings *settings,
-                                 int tag)
+int32_t ronde__communicator_open(struct communicator *c, struct net *net, const struct arena *arena,
+                                 const struct settings *settings, int tag)
 {
     const size_t lines = ~(size_t)(SLOTS_LINE - 1);
     size_t wire_bytes = net->nodes > 1 ? settings->wire_buffer_bytes & lines : 0;
@@ -91,8 +90,10 @@ int32_t ronde__communicator_look_for_peers(struct communicator *c)
     c->looked_ns = now;
     for (int local = 0; local < c->net->local_size; local++)
         if (local != c->net->local_rank && !ronde__region_is_held(&c->region, local))
-            return ronde__fail(RONDE_ERR_PEER, "rank %d is lost: its process has ended; close the "
-                               "context", ronde__net_rank_at(c->net, c->net->node, local));
+            return ronde__fail(RONDE_ERR_PEER,
+                               "rank %d is lost: its process has ended; close the "
+                               "context",
+                               ronde__net_rank_at(c->net, c->net->node, local));
     return RONDE_OK;
 }
 
@@ -114,8 +115,7 @@ int32_t ronde__communicator_room(struct communicator *c, size_t pieces)
     return RONDE_OK;
 }
 
-int32_t ronde__communicator_run_node(struct communicator *c,
-                                     int32_t (*next)(struct communicator *))
+int32_t ronde__communicator_run_node(struct communicator *c, int32_t (*next)(struct communicator *))
 {
     int32_t said = ronde__node_step(&c->node);
     if (said != RONDE__DONE)

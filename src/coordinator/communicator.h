@@ -33,9 +33,9 @@ struct communicator {
     struct node node;
     int tag;
     int lanes;
-    int *peers;    /* [nodes] the ranks of my lane; NULL where I carry none */
-    int *carriers; /* [nodes] who carries a broadcast or allgather */
-    int on_wire;   /* the running stage waits for the network */
+    int *peers;        /* [nodes] the ranks of my lane; NULL where I carry none */
+    int *carriers;     /* [nodes] who carries a broadcast or allgather */
+    int on_wire;       /* the running stage waits for the network */
     int64_t looked_ns; /* when the node's ranks were last looked for */
     int32_t (*stage)(struct communicator *);
 
@@ -55,7 +55,7 @@ struct communicator {
     size_t *block_from;
     struct block_range *ranges;
     int32_t *first_range;
-    struct block_map map; /* of the two */
+    struct block_map map;  /* of the two */
     struct executor *once; /* of a broadcast */
     struct schedule *once_schedule;
 };
@@ -84,8 +84,8 @@ int32_t ronde__communicator_start_gather(struct communicator *communicator, cons
  * `communicator` is a struct communicator *. */
 int32_t ronde__communicator_step(void *communicator);
 
-/* Every operation needs all ranks of the node. To be called when nothing moves: now and then it looks
- * whether their processes live. RONDE_ERR_PEER, naming the one that does not. */
+/* Every operation needs all ranks of the node. To be called when nothing moves: now and then it
+ * looks whether their processes live. RONDE_ERR_PEER, naming the one that does not. */
 int32_t ronde__communicator_look_for_peers(struct communicator *communicator);
 /* The bell that peers ring for this rank. */
 struct bell *ronde__communicator_bell(const struct communicator *communicator);

@@ -17,8 +17,11 @@ static int32_t run_node(struct communicator *c)
 
 static int32_t spread(struct communicator *c, int32_t pieces, size_t bytes, int root)
 {
-    struct node_work work = {.pieces = c->pieces, .piece_count = pieces, .count = bytes,
-                             .element_bytes = 1, .root = root};
+    struct node_work work = {.pieces = c->pieces,
+                             .piece_count = pieces,
+                             .count = bytes,
+                             .element_bytes = 1,
+                             .root = root};
     c->on_wire = 0;
     if (!bytes)
         return RONDE__DONE;
@@ -60,8 +63,8 @@ static int32_t begin_tree(struct communicator *c, int root)
     void *data = net->rank == root ? (void *)(uintptr_t)c->pieces[0].in : c->pieces[0].out;
     c->on_wire = 1;
     c->stage = run_tree;
-    return ronde__executor_open(&c->once, net, c->once_schedule, c->carriers, c->tag, data, 1, &c->map,
-                                NULL);
+    return ronde__executor_open(&c->once, net, c->once_schedule, c->carriers, c->tag, data, 1,
+                                &c->map, NULL);
 }
 
 int32_t ronde__communicator_start_broadcast(struct communicator *c, const void *in, void *out,
@@ -151,7 +154,8 @@ int32_t ronde__communicator_start_gather(struct communicator *c, const void *in,
         c->pieces[local] = runs[ronde__net_rank_at(net, net->node, local)];
     c->pieces[net->local_rank].in = in;
     c->element_bytes = 1;
-    struct node_work work = {.pieces = c->pieces, .piece_count = net->local_size,
+    struct node_work work = {.pieces = c->pieces,
+                             .piece_count = net->local_size,
                              .element_bytes = 1};
     ronde__node_start_gather(&c->node, &work);
     c->stage = run_gather;

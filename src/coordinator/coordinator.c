@@ -11,8 +11,7 @@
 /* A pair of tags of the net: named and direct operations never meet. */
 enum { TAG_NAMED = 1 };
 
-static int32_t submit(struct coordinator *c, const char *name, int unnamed,
-                      struct request *request)
+static int32_t submit(struct coordinator *c, const char *name, int unnamed, struct request *request)
 {
     atomic_fetch_add(&c->outstanding, 1);
     int32_t status = ronde__queue_submit(&c->queue, name, unnamed, request);
@@ -110,15 +109,18 @@ free_memory:
     return status;
 }
 
-/* Closing is an operation like others, so that who waits for whom is reported, and that a rank which is
- * lost, or says that all is lost, ends it. It gathers no rows. */
+/* Closing is an operation like others, so that who waits for whom is reported, and that a rank
+ * which is lost, or says that all is lost, ends it. It gathers no rows. */
 int32_t ronde__coordinator_meet(struct coordinator *c)
 {
     struct request *request = ronde__handles_take(&c->handles);
     if (!request)
         return RONDE_ERR_MEMORY;
-    request->signature = (struct signature){.kind = KIND_ALLGATHER, .dtype = RONDE_UINT8,
-                                            .dimensions = 2, .prescale = 1, .postscale = 1};
+    request->signature = (struct signature){.kind = KIND_ALLGATHER,
+                                            .dtype = RONDE_UINT8,
+                                            .dimensions = 2,
+                                            .prescale = 1,
+                                            .postscale = 1};
     int32_t status = submit(c, COORDINATOR_CLOSING, 1, request);
     ronde__queue_shut(&c->queue, RONDE_ERR_CLOSED, "the context is closing");
     ronde__coordinator_wait(c, NULL, 0);

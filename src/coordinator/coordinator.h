@@ -1,5 +1,5 @@
-/* The coordinator of one rank: takes submitted requests, agrees with the other ranks what runs, runs
- * it, and completes it.
+/* The coordinator of one rank: takes submitted requests, agrees with the other ranks what runs,
+ * runs it, and completes it.
  *
  * Who runs this: nobody owns it. Whoever wants progress - the coordinator thread in the background,
  * a caller inside wait - takes the driver's token for the length of one step. A caller that waits
@@ -48,38 +48,39 @@ struct coordinator {
     _Atomic uint32_t leads;       /* as the node's leader it has something to see to */
     pthread_t thread;
     int has_thread;
-    struct patience patience;      /* of callers that wait ... */
-    _Atomic int64_t spin_now_ns;   /* ... and what they have learned */
+    struct patience patience;    /* of callers that wait ... */
+    _Atomic int64_t spin_now_ns; /* ... and what they have learned */
 
     /* the driver's */
     struct communicator communicator;
     struct link link;
     struct leader *leader; /* NULL: another rank of the node leads */
     struct request *to_announce;
-    struct writer record; /* scratch of one announcement */
-    uint64_t decisions;   /* followed */
+    struct writer record;             /* scratch of one announcement */
+    uint64_t decisions;               /* followed */
     struct request *bins, *bins_last; /* decided; a bin ends at last_of_bin */
     int32_t whole_bins;
-    struct request *running;          /* the first of the bin that runs */
-    struct piece *pieces;             /* scratch of an allreduce */
+    struct request *running; /* the first of the bin that runs */
+    struct piece *pieces;    /* scratch of an allreduce */
     int32_t piece_room;
-    size_t *bytes_of;                 /* scratch of an allgather, [size] */
-    void *gather_copy, *gather_out;   /* of a running allgather, where the caller's will not do */
-    int64_t nap_ns;  /* how long the driver may sleep unrung; 0: no limit */
-    int64_t ping_ns; /* when to remind the leader of what waits here */
-    _Atomic int32_t fatal; /* the first fatal error; 0: none. Stored when all is completed with it */
+    size_t *bytes_of;               /* scratch of an allgather, [size] */
+    void *gather_copy, *gather_out; /* of a running allgather, where the caller's will not do */
+    int64_t nap_ns;                 /* how long the driver may sleep unrung; 0: no limit */
+    int64_t ping_ns;                /* when to remind the leader of what waits here */
+    _Atomic int32_t
+        fatal; /* the first fatal error; 0: none. Stored when all is completed with it */
 };
 
 /* Collective over the net. */
 int32_t ronde__coordinator_open(struct coordinator **coordinator, struct net *net,
                                 const struct arena *arena, const struct settings *settings,
                                 const struct log *log);
-/* Closing, in this order: meet - no more submissions, what is outstanding here is completed, and all
- * ranks are known to close; stop the thread; all meet once more (the caller's business), since ranks
- * may be threads and share their memory; close. */
+/* Closing, in this order: meet - no more submissions, what is outstanding here is completed, and
+ * all ranks are known to close; stop the thread; all meet once more (the caller's business),
+ * since ranks may be threads and share their memory; close. */
 int32_t ronde__coordinator_meet(struct coordinator *coordinator);
-/* Instead of meeting, where something outside named operations has failed (the last error says what): the
- * others are told as if it had been one. */
+/* Instead of meeting, where something outside named operations has failed (the last error says
+ * what): the others are told as if it had been one. */
 void ronde__coordinator_give_up(struct coordinator *coordinator, int32_t status);
 void ronde__coordinator_stop(struct coordinator *coordinator);
 void ronde__coordinator_close(struct coordinator *coordinator);
@@ -90,7 +91,8 @@ int32_t ronde__coordinator_submit(struct coordinator *coordinator, const char *n
                                   uint64_t unnamed_number, struct request *request);
 /* After a submission that nobody is going to wait for at once. */
 void ronde__coordinator_wake(struct coordinator *coordinator);
-/* Waits until the request (NULL: all) is done: RONDE_OK, or RONDE_PENDING at deadline_ns (0: never). */
+/* Waits until the request (NULL: all) is done: RONDE_OK, or RONDE_PENDING at deadline_ns (0:
+ * never). */
 int32_t ronde__coordinator_wait(struct coordinator *coordinator, const struct request *request,
                                 int64_t deadline_ns);
 /* In caller mode, one step of progress. */

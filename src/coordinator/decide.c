@@ -11,7 +11,7 @@ enum {
      * submission takes under a microsecond, so this is a generous gap between two. */
     QUIET_NS = 30000,
     LONGEST_HOLD_NS = 1000000, /* however steadily more comes */
-    BIN_TENSORS = 2048 /* what a board of the node's slots can name */
+    BIN_TENSORS = 2048         /* what a board of the node's slots can name */
 };
 
 /* More is about to come unless everybody waits, or it has been quiet, or there is a binful. */
@@ -78,9 +78,13 @@ static int sort_rows(struct leader *leader, const struct entry *entry)
 
 static int32_t fail_tensor(struct leader *leader, struct entry *entry)
 {
-    struct record error = {.type = RECORD_ERROR, .kind = entry->kind, .id = RECORD_NO_ID,
-                           .status = RONDE_ERR_MISMATCH, .name = entry->name,
-                           .name_bytes = entry->name_bytes, .text = entry->conflict,
+    struct record error = {.type = RECORD_ERROR,
+                           .kind = entry->kind,
+                           .id = RECORD_NO_ID,
+                           .status = RONDE_ERR_MISMATCH,
+                           .name = entry->name,
+                           .name_bytes = entry->name_bytes,
+                           .text = entry->conflict,
                            .text_bytes = (uint32_t)strlen(entry->conflict)};
     return ronde__leader_pass_down(leader, &error);
 }
@@ -88,7 +92,9 @@ static int32_t fail_tensor(struct leader *leader, struct entry *entry)
 static int32_t run_tensor(struct leader *leader, struct entry *entry, int last)
 {
     int known = entry->id != RECORD_NO_ID;
-    struct record run = {.type = RECORD_RUN, .kind = entry->kind, .last = (uint8_t)last,
+    struct record run = {.type = RECORD_RUN,
+                         .kind = entry->kind,
+                         .last = (uint8_t)last,
                          .id = ronde__negotiation_number(leader->negotiation, entry),
                          .name = known ? NULL : entry->name,
                          .name_bytes = known ? 0 : entry->name_bytes};

@@ -70,8 +70,8 @@ static void choose_nap(struct coordinator *c)
         nap_at_most(c, STALL_NS);
 }
 
-/* The leader of a node may have nothing outstanding and sleep, while this rank's tensor waits for just
- * that rank. So now and then, whoever waits rings it awake, to look after stalls. */
+/* The leader of a node may have nothing outstanding and sleep, while this rank's tensor waits
+ * for just that rank. So now and then, whoever waits rings it awake, to look after stalls. */
 static void ping_leader(struct coordinator *c)
 {
     enum { PING_NS = 250000000 };
@@ -88,7 +88,8 @@ static void ping_leader(struct coordinator *c)
 
 static int32_t step_parts(struct coordinator *c)
 {
-    /* Following comes first: what was decided before a request is announced is none of its business. */
+    /* Following comes first: what was decided before a request is announced is none of its
+     * business. */
     int32_t said = ronde__coordinator_follow(c);
     if (said >= 0)
         said = ronde__both(said, ronde__coordinator_announce(c));
@@ -150,5 +151,6 @@ int32_t ronde__coordinator_step(struct coordinator *c, int64_t *nap_ns)
 
 int ronde__coordinator_has_business(const struct coordinator *c)
 {
-    return atomic_load_explicit(&c->leads, memory_order_relaxed) || atomic_load(&c->outstanding) > 0;
+    return atomic_load_explicit(&c->leads, memory_order_relaxed) ||
+           atomic_load(&c->outstanding) > 0;
 }

@@ -42,7 +42,7 @@ static int32_t announce_one(struct coordinator *c, struct request *request)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory to announce a tensor");
     const size_t length_word = sizeof(uint32_t); /* the ring has its own */
     if (!ronde__ring_put(c->link.up[c->net->local_rank], c->record.data + length_word,
-                           c->record.bytes - length_word))
+                         c->record.bytes - length_word))
         return RONDE__IDLE;
     request->announced = 1;
     atomic_fetch_add_explicit(&c->counts.announcements, 1, memory_order_relaxed);
@@ -77,8 +77,10 @@ static int32_t follow_run(struct coordinator *c, const struct record *run)
 {
     struct request *request = ronde__queue_match(&c->queue, run);
     if (!request)
-        return ronde__fail(RONDE_ERR_SYSTEM, "told to run '%.*s' (number %u), which is not "
-                           "outstanding here", (int)run->name_bytes, run->name, run->id);
+        return ronde__fail(RONDE_ERR_SYSTEM,
+                           "told to run '%.*s' (number %u), which is not "
+                           "outstanding here",
+                           (int)run->name_bytes, run->name, run->id);
     request->last_of_bin = run->last;
     request->decided = 1;
     if (run->row_words) {
@@ -120,7 +122,8 @@ int32_t ronde__coordinator_follow(struct coordinator *c)
     while ((place = ronde__ring_peek(c->link.down, me, &bytes))) {
         struct record record;
         if (!ronde__record_read(&record, place, bytes))
-            return ronde__fail(RONDE_ERR_SYSTEM, "%zu bytes from the leader are no decision", bytes);
+            return ronde__fail(RONDE_ERR_SYSTEM, "%zu bytes from the leader are no decision",
+                               bytes);
         c->decisions++;
         said = RONDE__MOVED;
         if (record.type == RECORD_RUN)

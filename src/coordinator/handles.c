@@ -133,7 +133,7 @@ static int32_t take_made_locked(struct handles *handles, uint64_t handle, void *
     struct request *request = find_locked(handles, handle);
     if (!request->allocate)
         return ronde__fail(RONDE_ERR_HANDLE, "the library made no result for this operation, or it "
-                           "was taken");
+                                             "was taken");
     *memory = request->made;
     *rows = request->made_rows;
     request->made = NULL;

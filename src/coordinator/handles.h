@@ -23,15 +23,16 @@ void ronde__handles_close(struct handles *handles);
 /* A cleared request in state RUNNING, or NULL with RONDE_ERR_MEMORY recorded. */
 struct request *ronde__handles_take(struct handles *handles);
 uint64_t ronde__handle_of(const struct request *request);
-/* RONDE_PENDING, or a finished operation's status, with its text recorded. Another thread may wait for
- * it, and free it, at the same time. */
+/* RONDE_PENDING, or a finished operation's status, with its text recorded. Another thread may
+ * wait for it, and free it, at the same time. */
 int32_t ronde__handles_poll(struct handles *handles, uint64_t handle);
 /* Hands over what a finished operation's library-made output is. */
 int32_t ronde__handles_take_made(struct handles *handles, uint64_t handle, void **memory,
                                  size_t *rows);
 /* A finished request's status; its text becomes this thread's last error. */
 int32_t ronde__request_status(const struct request *request);
-/* The request of a number, or NULL with RONDE_ERR_HANDLE recorded, for a thread that will wait on it and then give it: refused to a second one. */
+/* The request of a number, or NULL with RONDE_ERR_HANDLE recorded, for a thread that will wait
+ * on it and then give it: refused to a second one. */
 struct request *ronde__handles_claim(struct handles *handles, uint64_t handle);
 /* Gives up the claim of a wait that ran out of time. */
 void ronde__handles_unclaim(struct handles *handles, struct request *request);

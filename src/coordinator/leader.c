@@ -23,8 +23,12 @@ int32_t ronde__leader_open(struct leader *leader, struct net *net, struct link *
                            struct bell *bells, const struct settings *settings,
                            const struct log *log, const struct select_table *select)
 {
-    *leader = (struct leader){.net = net, .link = link, .bells = bells, .settings = settings,
-                              .log = log, .select = select};
+    *leader = (struct leader){.net = net,
+                              .link = link,
+                              .bells = bells,
+                              .settings = settings,
+                              .log = log,
+                              .select = select};
     find_family(leader);
     leader->rows = calloc((size_t)net->size, sizeof(*leader->rows));
     leader->text = malloc(STALL_TEXT_BYTES);
@@ -86,12 +90,12 @@ static int32_t take_announcement(struct leader *leader, int contributor, const v
     struct record record;
     struct entry *complete;
     if (!ronde__record_read(&record, bytes, n) || record.type > RECORD_PARTIAL)
-        return ronde__fail(RONDE_ERR_SYSTEM, "%zu bytes from contributor %d are no announcement",
-                           n, contributor);
+        return ronde__fail(RONDE_ERR_SYSTEM, "%zu bytes from contributor %d are no announcement", n,
+                           contributor);
     int child = contributor - leader->net->local_size;
     if (child >= 0)
-        leader->child_waits =
-            (leader->child_waits & ~(1u << child)) | (uint32_t)(record.waiting != 0) << child;
+        leader->child_waits = (leader->child_waits & ~(1u << child)) |
+                              (uint32_t)(record.waiting != 0) << child;
     int32_t status = ronde__negotiation_add(leader->negotiation, contributor, &record, now,
                                             &complete);
     if (status || !complete)
@@ -224,7 +228,10 @@ static int32_t be_told(struct leader *leader, const char *message, size_t bytes)
 void ronde__leader_tell_fatal(struct net *net, int32_t status, const char *text)
 {
     struct writer message = {0};
-    struct record fatal = {.type = RECORD_FATAL, .id = RECORD_NO_ID, .status = status, .text = text,
+    struct record fatal = {.type = RECORD_FATAL,
+                           .id = RECORD_NO_ID,
+                           .status = status,
+                           .text = text,
                            .text_bytes = (uint32_t)strlen(text)};
     ronde__record_write(&message, &fatal);
     for (int node = 0; node < net->nodes && !message.failed; node++)
@@ -251,9 +258,9 @@ static int32_t take_message(struct leader *leader, int from, const char *message
             return status;
     }
     leader->arrived_ns = now;
-    return at == bytes ? RONDE_OK
-                       : ronde__fail(RONDE_ERR_SYSTEM, "an announcement from rank %d is cut off",
-                                     from);
+    return at == bytes
+               ? RONDE_OK
+               : ronde__fail(RONDE_ERR_SYSTEM, "an announcement from rank %d is cut off", from);
 }
 
 static int32_t poll_net(struct leader *leader, int64_t now)

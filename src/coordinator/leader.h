@@ -21,10 +21,10 @@ struct leader {
     const struct log *log;
     const struct select_table *select;
     struct negotiation *negotiation;
-    int is_root, parent; /* global rank of the parent's leader */
+    int is_root, parent;    /* global rank of the parent's leader */
     int children, child[2]; /* global ranks */
     struct writer up;
-    struct writer down; /* decisions not yet in the node's ring ... */
+    struct writer down;        /* decisions not yet in the node's ring ... */
     size_t down_at, down_sent; /* ... from here; and not yet sent to the children from here */
     uint64_t decisions;
     uint32_t child_waits; /* bits */
@@ -35,11 +35,11 @@ struct leader {
     struct entry **ready; /* root: complete, in order of completion */
     size_t ready_count, ready_room;
     size_t ready_bytes;
-    int64_t ready_ns;     /* since when the first of them is */
+    int64_t ready_ns;        /* since when the first of them is */
     struct plan_item *items; /* scratch of the root, [ready_room] */
     int32_t *bin_of;
-    uint64_t *rows;       /* scratch, [size] */
-    char *text;           /* scratch of the stall report */
+    uint64_t *rows; /* scratch, [size] */
+    char *text;     /* scratch of the stall report */
 };
 
 int32_t ronde__leader_open(struct leader *leader, struct net *net, struct link *link,
@@ -58,8 +58,8 @@ int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns);
 int32_t ronde__leader_pass_down(struct leader *leader, const struct record *decision);
 /* 1 where all ranks of the subtree wait, as far as is known: nobody is about to submit more. */
 int ronde__leader_subtree_waits(const struct leader *leader);
-/* Tells all other nodes' leaders that this context is lost; by the leader, or where that is what was lost,
- * by any rank of its node. */
+/* Tells all other nodes' leaders that this context is lost; by the leader, or where that is what
+ * was lost, by any rank of its node. */
 void ronde__leader_tell_fatal(struct net *net, int32_t status, const char *text);
 /* 1 where something is on the table, on its way, or waits to be decided. */
 int ronde__leader_is_busy(const struct leader *leader);

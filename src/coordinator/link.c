@@ -5,7 +5,8 @@
 
 #include "base/status.h"
 
-/* A thousand names of 50 bytes go up before the leader must look; decisions name each tensor once. */
+/* A thousand names of 50 bytes go up before the leader must look; decisions name each tensor
+ * once. */
 enum { DECISION_HEAD_BYTES = 8 << 10 }; /* names, texts and numbers */
 enum { UP_BYTES = 64 << 10, DOWN_BYTES = 256 << 10 };
 

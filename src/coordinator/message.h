@@ -1,6 +1,6 @@
 /* The records of the control path, and their bytes. They travel upwards (announcements: what ranks
- * have submitted) and downwards (decisions: what all ranks do, in one order), through rings inside a
- * node and in messages between nodes. Host byte order: one job has one kind of machine. */
+ * have submitted) and downwards (decisions: what all ranks do, in one order), through rings
+ * inside a node and in messages between nodes. Host byte order: one job has one kind of machine. */
 #ifndef RONDE_COORDINATOR_MESSAGE_H
 #define RONDE_COORDINATOR_MESSAGE_H
 
@@ -22,21 +22,22 @@ enum record_type {
 
 /* One record, decoded. Pointers point into the message or to the sender's memory. */
 struct record {
-    uint8_t type;     /* enum record_type */
-    uint8_t kind;     /* enum kind, of what is named */
-    uint8_t cacheable; /* ANNOUNCE: may get a number */
-    uint8_t last;     /* RUN: ends its bin */
-    uint32_t id;      /* CACHED, RUN: the number, or RECORD_NO_ID */
-    int32_t rank;     /* ANNOUNCE, CACHED: the lowest rank of the subtree */
-    int32_t status;   /* ERROR, FATAL */
-    uint64_t seen;    /* up: decisions that the sender had followed */
-    uint32_t waiting; /* up: all ranks of the subtree wait */
+    uint8_t type;               /* enum record_type */
+    uint8_t kind;               /* enum kind, of what is named */
+    uint8_t cacheable;          /* ANNOUNCE: may get a number */
+    uint8_t last;               /* RUN: ends its bin */
+    uint32_t id;                /* CACHED, RUN: the number, or RECORD_NO_ID */
+    int32_t rank;               /* ANNOUNCE, CACHED: the lowest rank of the subtree */
+    int32_t status;             /* ERROR, FATAL */
+    uint64_t seen;              /* up: decisions that the sender had followed */
+    uint32_t waiting;           /* up: all ranks of the subtree wait */
     struct signature signature; /* ANNOUNCE */
-    const char *name; /* ANNOUNCE, PARTIAL, ERROR; RUN where the number is new or none */
+    const char *name;           /* ANNOUNCE, PARTIAL, ERROR; RUN where the number is new or none */
     uint32_t name_bytes;
     const char *text; /* ERROR, FATAL: why. ANNOUNCE, CACHED: the conflict found so far */
     uint32_t text_bytes;
-    const void *rows; /* 64-bit words. allgather: upwards (rank, rows) pairs, downwards rows by rank;
+    const void
+        *rows; /* 64-bit words. allgather: upwards (rank, rows) pairs, downwards rows by rank;
                              PARTIAL: the ranks. May be unaligned: read with memcpy. */
     uint32_t row_words;
 };

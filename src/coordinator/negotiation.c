@@ -98,8 +98,12 @@ static struct entry *make(struct negotiation *n, const struct record *record)
     }
     memcpy(name, record->name, record->name_bytes);
     name[record->name_bytes] = '\0';
-    *entry = (struct entry){.name = name, .name_bytes = record->name_bytes, .kind = record->kind,
-                            .id = RECORD_NO_ID, .by = by, .ranks_known = known};
+    *entry = (struct entry){.name = name,
+                            .name_bytes = record->name_bytes,
+                            .kind = record->kind,
+                            .id = RECORD_NO_ID,
+                            .by = by,
+                            .ranks_known = known};
     struct entry **bucket = &n->bucket[bucket_of(record->kind, name, record->name_bytes)];
     entry->next_of_hash = *bucket;
     *bucket = entry;
@@ -180,9 +184,10 @@ static int32_t compare(struct entry *entry, const struct record *record,
     else if (!entry->conflict && entry->announced &&
              !ronde__signature_equal(&entry->signature, theirs)) {
         int first = entry->rank < record->rank;
-        entry->conflict = ronde__signature_conflict(
-            entry->name, first ? &entry->signature : theirs, first ? entry->rank : record->rank,
-            first ? theirs : &entry->signature, first ? record->rank : entry->rank);
+        entry->conflict = ronde__signature_conflict(entry->name, first ? &entry->signature : theirs,
+                                                    first ? entry->rank : record->rank,
+                                                    first ? theirs : &entry->signature,
+                                                    first ? record->rank : entry->rank);
     } else
         return RONDE_OK;
     return entry->conflict ? RONDE_OK
@@ -202,8 +207,8 @@ static void know_ranks(struct negotiation *n, struct entry *entry, const struct 
 static int32_t add_to(struct negotiation *n, struct entry *entry, int contributor,
                       const struct record *record)
 {
-    const struct signature *theirs =
-        record->type == RECORD_CACHED ? &entry->agreed : &record->signature;
+    const struct signature *theirs = record->type == RECORD_CACHED ? &entry->agreed
+                                                                   : &record->signature;
     int32_t status = compare(entry, record, theirs);
     if (!status)
         status = add_rows(entry, record);

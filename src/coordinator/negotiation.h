@@ -25,15 +25,15 @@ struct entry {
     int complete;
     int cacheable;
     int cached_only; /* all by number */
-    int32_t rank;  /* the lowest that announced, and its signature */
+    int32_t rank;    /* the lowest that announced, and its signature */
     struct signature signature;
     char *conflict; /* NULL: none so far */
     uint64_t seen;  /* the least of the announcements' */
     int64_t since_ns;
-    int reported; /* root: 1 once the stall was; else how many ranks the parent was told of */
+    int reported;   /* root: 1 once the stall was; else how many ranks the parent was told of */
     uint64_t *rows; /* allgather: (rank, rows) pairs */
     size_t row_words, row_room;
-    unsigned char *by; /* [contributors] 1: announced */
+    unsigned char *by;          /* [contributors] 1: announced */
     unsigned char *ranks_known; /* [size] 1: known to have announced; filled by PARTIAL records */
 
     struct entry *next_of_hash;
@@ -55,7 +55,8 @@ int32_t ronde__negotiation_add(struct negotiation *negotiation, int contributor,
 /* What the subtree announces upwards for a complete entry. */
 struct record ronde__negotiation_up(const struct entry *entry);
 
-/* The number that the entry has, or gets now; RECORD_NO_ID where numbers are used up or it may have none. */
+/* The number that the entry has, or gets now; RECORD_NO_ID where numbers are used up or it may
+ * have none. */
 uint32_t ronde__negotiation_number(struct negotiation *negotiation, const struct entry *entry);
 
 /* A decision came by, made here or above. RUN: the tally ends, the number holds. ERROR: it ends. */

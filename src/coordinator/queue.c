@@ -46,7 +46,8 @@ uint64_t ronde__queue_draw(struct queue *queue, enum kind kind)
     return number;
 }
 
-/* ---- the table of names; the lock is held in all of these --------------------------------------- */
+/* ---- the table of names; the lock is held in all of these
+ * --------------------------------------- */
 
 /* FNV-1a */
 static size_t hash_of(int kind, const char *name, size_t bytes)
@@ -102,8 +103,11 @@ static struct tensor *find_or_make(struct queue *queue, int kind, const char *na
         free(copy);
         return NULL;
     }
-    *tensor = (struct tensor){.name = copy, .name_bytes = (uint32_t)bytes, .kind = (uint8_t)kind,
-                              .id = RECORD_NO_ID, .cacheable = 1};
+    *tensor = (struct tensor){.name = copy,
+                              .name_bytes = (uint32_t)bytes,
+                              .kind = (uint8_t)kind,
+                              .id = RECORD_NO_ID,
+                              .cacheable = 1};
     *link = tensor;
     queue->tensors++;
     return tensor;
@@ -175,9 +179,8 @@ struct request *ronde__queue_match(struct queue *queue, const struct record *dec
 {
     pthread_mutex_lock(&queue->lock);
     struct tensor *tensor =
-        decision->name_bytes
-            ? *link_of(queue, decision->kind, decision->name, decision->name_bytes)
-            : (decision->id < queue->id_room ? queue->by_id[decision->id] : NULL);
+        decision->name_bytes ? *link_of(queue, decision->kind, decision->name, decision->name_bytes)
+                             : (decision->id < queue->id_room ? queue->by_id[decision->id] : NULL);
     struct request *request = tensor ? tensor->pending : NULL;
     if (request && decision->type == RECORD_RUN) {
         tensor->agreed = request->signature;

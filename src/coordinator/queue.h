@@ -1,5 +1,5 @@
-/* The way in: names, and requests that nobody has announced yet. Callers submit from any thread; the
- * driver takes. One lock guards it all. */
+/* The way in: names, and requests that nobody has announced yet. Callers submit from any thread;
+ * the driver takes. One lock guards it all. */
 #ifndef RONDE_COORDINATOR_QUEUE_H
 #define RONDE_COORDINATOR_QUEUE_H
 
@@ -37,8 +37,8 @@ void ronde__queue_close(struct queue *queue);
 
 /* The next number for an unnamed operation of this kind. */
 uint64_t ronde__queue_draw(struct queue *queue, enum kind kind);
-/* Queues a request, named or (unnamed = 1) by drawn name. RONDE_ERR_DUPLICATE where that kind and name is
- * outstanding, RONDE_ERR_MEMORY, or what the queue was shut with. */
+/* Queues a request, named or (unnamed = 1) by drawn name. RONDE_ERR_DUPLICATE where that kind
+ * and name is outstanding, RONDE_ERR_MEMORY, or what the queue was shut with. */
 int32_t ronde__queue_submit(struct queue *queue, const char *name, int unnamed,
                             struct request *request);
 /* All that was submitted, in order, linked by next; or NULL. */

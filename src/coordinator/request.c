@@ -102,5 +102,6 @@ char *ronde__signature_conflict(const char *name, const struct signature *a, int
     const char *what = difference(a, b, of_a, of_b, sizeof(of_a));
     return ronde__text("%s '%s': %s differs: rank %d has %s, rank %d has %s; submit the same on "
                        "every rank",
-                       ronde__kind_name((enum kind)a->kind), name, what, rank_a, of_a, rank_b, of_b);
+                       ronde__kind_name((enum kind)a->kind), name, what, rank_a, of_a, rank_b,
+                       of_b);
 }

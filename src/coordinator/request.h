@@ -26,7 +26,8 @@ struct signature {
 int ronde__signature_equal(const struct signature *a, const struct signature *b);
 /* Elements; for an allgather, of one row. */
 size_t ronde__signature_count(const struct signature *signature);
-/* A malloc'd sentence that names the first difference and both values, or NULL where there is no memory. */
+/* A malloc'd sentence that names the first difference and both values, or NULL where there is no
+ * memory. */
 char *ronde__signature_conflict(const char *name, const struct signature *a, int rank_a,
                                 const struct signature *b, int rank_b);
 

@@ -14,7 +14,8 @@ static int32_t bin_size(const struct request *first)
     return n;
 }
 
-/* ---- starting; RONDE__DONE where there is nothing to do ------------------------------------------ */
+/* ---- starting; RONDE__DONE where there is nothing to do
+ * ------------------------------------------ */
 
 static int32_t start_allreduce(struct coordinator *c, const struct request *first)
 {
@@ -35,12 +36,12 @@ static int32_t start_allreduce(struct coordinator *c, const struct request *firs
     }
     if (!count)
         return RONDE__DONE;
-    struct reduction whole =
-        ronde__reduction(s->dtype, s->op, s->prescale, s->postscale, (uint32_t)c->net->size);
-    enum algorithm algorithm = ronde__select(
-        &c->select, first->count * ronde_dtype_bytes(s->dtype), c->net->nodes);
-    int32_t status =
-        ronde__communicator_start_allreduce(&c->communicator, c->pieces, n, &whole, algorithm);
+    struct reduction whole = ronde__reduction(s->dtype, s->op, s->prescale, s->postscale,
+                                              (uint32_t)c->net->size);
+    enum algorithm algorithm = ronde__select(&c->select, first->count * ronde_dtype_bytes(s->dtype),
+                                             c->net->nodes);
+    int32_t status = ronde__communicator_start_allreduce(&c->communicator, c->pieces, n, &whole,
+                                                         algorithm);
     return status ? status : RONDE__MOVED;
 }
 
@@ -49,8 +50,9 @@ static int32_t start_broadcast(struct coordinator *c, const struct request *requ
     size_t bytes = request->count * ronde_dtype_bytes(request->signature.dtype);
     if (!bytes)
         return RONDE__DONE;
-    int32_t status = ronde__communicator_start_broadcast(&c->communicator, request->in, request->out,
-                                                         bytes, request->signature.root);
+    int32_t status = ronde__communicator_start_broadcast(&c->communicator, request->in,
+                                                         request->out, bytes,
+                                                         request->signature.root);
     return status ? status : RONDE__MOVED;
 }
 
@@ -98,8 +100,10 @@ static int32_t start_gather(struct coordinator *c, struct request *request)
         if (rank == c->net->rank)
             before = bytes;
         if (each && (rows > PTRDIFF_MAX / each || rows * each > PTRDIFF_MAX - bytes))
-            return ronde__fail(RONDE_ERR_OVERFLOW, "the gathered rows of '%s' exceed the address "
-                               "space", request->tensor->name);
+            return ronde__fail(RONDE_ERR_OVERFLOW,
+                               "the gathered rows of '%s' exceed the address "
+                               "space",
+                               request->tensor->name);
         c->bytes_of[rank] = rows * each;
         bytes += rows * each;
         request->made_rows += rows;
@@ -125,7 +129,8 @@ static int32_t start(struct coordinator *c, struct request *first)
                        first->signature.kind);
 }
 
-/* ---- ending -------------------------------------------------------------------------------------- */
+/* ---- ending
+ * -------------------------------------------------------------------------------------- */
 
 static void complete_gather(struct coordinator *c, struct request *request)
 {
@@ -136,9 +141,10 @@ static void complete_gather(struct coordinator *c, struct request *request)
     if (truncated) {
         free(made);
         char text[NAME_BYTES + 200];
-        ronde__fail(RONDE_ERR_TRUNCATED, "allgather '%s' has %zu rows in all, but the output has "
-                    "room for %zu: give it more", request->tensor->name,
-                    request->made_rows, request->out_rows);
+        ronde__fail(RONDE_ERR_TRUNCATED,
+                    "allgather '%s' has %zu rows in all, but the output has "
+                    "room for %zu: give it more",
+                    request->tensor->name, request->made_rows, request->out_rows);
         strncpy(text, ronde_last_error(), sizeof(text) - 1);
         text[sizeof(text) - 1] = '\0';
         ronde__coordinator_complete(c, request, RONDE_ERR_TRUNCATED, text);
@@ -166,7 +172,8 @@ static void complete_bin(struct coordinator *c)
     }
 }
 
-/* ---- the step ------------------------------------------------------------------------------------ */
+/* ---- the step
+ * ------------------------------------------------------------------------------------ */
 
 static struct request *take_bin(struct coordinator *c)
 {

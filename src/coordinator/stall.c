@@ -1,9 +1,10 @@
 /* Tensors that some ranks have submitted and others not, for too long.
  *
- * Every leader tells its parent after half of stall_warn (or stall_abort, if that is less) which ranks of its subtree have announced a
- * tensor that is not complete there. So when it looks the root knows, for every tensor, who is
- * missing, and for every missing rank, what else it has announced: names that are nearly the same
- * come first. The root logs it, once per tensor, and after stall_abort fails the tensor everywhere. */
+ * Every leader tells its parent after half of stall_warn (or stall_abort, if that is less) which
+ * ranks of its subtree have announced a tensor that is not complete there. So when it looks the
+ * root knows, for every tensor, who is missing, and for every missing rank, what else it has
+ * announced: names that are nearly the same come first. The root logs it, once per tensor, and
+ * after stall_abort fails the tensor everywhere. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,8 @@
 #include "base/status.h"
 #include "coordinator/leader.h"
 
-/* ---- who has announced ------------------------------------------------------------------------ */
+/* ---- who has announced
+ * ------------------------------------------------------------------------ */
 
 /* Is `rank` below contributor `c`: the local rank itself, or in the tree of a child's node? */
 static int is_below(const struct leader *leader, int c, int rank)
@@ -38,7 +40,8 @@ static int has_announced(const struct leader *leader, const struct entry *entry,
     return 0;
 }
 
-/* ---- telling the parent ----------------------------------------------------------------------- */
+/* ---- telling the parent
+ * ----------------------------------------------------------------------- */
 
 static void tell_parent(struct leader *leader, const struct entry *entry)
 {
@@ -46,14 +49,20 @@ static void tell_parent(struct leader *leader, const struct entry *entry)
     for (int rank = 0; rank < leader->net->size; rank++)
         if (has_announced(leader, entry, rank))
             leader->rows[ranks++] = (uint64_t)rank;
-    struct record partial = {.type = RECORD_PARTIAL, .kind = entry->kind, .id = RECORD_NO_ID,
-                             .rank = leader->net->rank, .seen = entry->seen, .name = entry->name,
-                             .name_bytes = entry->name_bytes, .rows = leader->rows,
+    struct record partial = {.type = RECORD_PARTIAL,
+                             .kind = entry->kind,
+                             .id = RECORD_NO_ID,
+                             .rank = leader->net->rank,
+                             .seen = entry->seen,
+                             .name = entry->name,
+                             .name_bytes = entry->name_bytes,
+                             .rows = leader->rows,
                              .row_words = ranks};
     ronde__record_write(&leader->up, &partial);
 }
 
-/* ---- the report -------------------------------------------------------------------------------- */
+/* ---- the report
+ * -------------------------------------------------------------------------------- */
 
 struct text {
     char *at;
@@ -156,14 +165,20 @@ static const char *describe_stall(struct leader *leader, const struct entry *ent
     return leader->text;
 }
 
-/* ---- the check --------------------------------------------------------------------------------- */
+/* ---- the check
+ * --------------------------------------------------------------------------------- */
 
-static int32_t fail_stalled(struct leader *leader, struct entry *entry, double seconds, int in_short)
+static int32_t fail_stalled(struct leader *leader, struct entry *entry, double seconds,
+                            int in_short)
 {
     const char *text = describe_stall(leader, entry, seconds, in_short);
-    struct record error = {.type = RECORD_ERROR, .kind = entry->kind, .id = RECORD_NO_ID,
-                           .status = RONDE_ERR_STALLED, .name = entry->name,
-                           .name_bytes = entry->name_bytes, .text = text,
+    struct record error = {.type = RECORD_ERROR,
+                           .kind = entry->kind,
+                           .id = RECORD_NO_ID,
+                           .status = RONDE_ERR_STALLED,
+                           .name = entry->name,
+                           .name_bytes = entry->name_bytes,
+                           .text = text,
                            .text_bytes = (uint32_t)strlen(text)};
     return ronde__leader_pass_down(leader, &error);
 }

@@ -59,8 +59,8 @@ void *ronde__coordinator_thread(void *state)
         give_callers_a_moment();
         view.patience = (struct patience){.spin_ns = 0};
         ronde__wait_for(c->bell, &view.patience, drive_step, &view);
-        atomic_store_explicit(&c->counts.thread_cpu_us,
-                              (uint64_t)ronde__thread_cpu_ns() / 1000, memory_order_relaxed);
+        atomic_store_explicit(&c->counts.thread_cpu_us, (uint64_t)ronde__thread_cpu_ns() / 1000,
+                              memory_order_relaxed);
     }
     return NULL;
 }
@@ -118,7 +118,6 @@ int32_t ronde__coordinator_wait(struct coordinator *c, const struct request *req
         ronde__bell_ring(&mine->idle);
     return said == RONDE__DONE ? RONDE_OK : RONDE_PENDING;
 }
-
 
 void ronde__coordinator_poke(struct coordinator *c)
 {

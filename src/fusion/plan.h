@@ -8,11 +8,12 @@
 /* What planning needs to know of a ready tensor. */
 struct plan_item {
     size_t bytes;
-    uint64_t kin; /* equal: may be fused (same kind, dtype, op, scales, algorithm); 0: always alone */
+    uint64_t
+        kin; /* equal: may be fused (same kind, dtype, op, scales, algorithm); 0: always alone */
 };
 
 struct plan_limits {
-    size_t bytes;   /* a bin of several tensors holds at most so many bytes; 0: every tensor alone */
+    size_t bytes; /* a bin of several tensors holds at most so many bytes; 0: every tensor alone */
     int32_t tensors; /* a bin holds at most so many tensors, at least 1 */
 };
 

@@ -12,7 +12,9 @@ int32_t ronde_open_mpi(MPI_Comm communicator, const ronde_options *options, rond
         return status;
     ronde_options mine;
     ronde_options_init(&mine, sizeof(mine));
-    if (options && options->size <= 65536) /* as many bytes as the caller knows; what it does not know keeps its default */
+    if (options &&
+        options->size <=
+            65536) /* as many bytes as the caller knows; what it does not know keeps its default */
         memcpy(&mine, options, options->size < sizeof(mine) ? options->size : sizeof(mine));
     if (options && (options->size < sizeof(options->size) || options->size > 65536))
         mine.size = 0; /* which ronde_open refuses, with the reason */

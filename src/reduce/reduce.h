@@ -1,9 +1,9 @@
 /* dst = finish(a op b op c ...), for every dtype and op, from any number of sources in one pass.
  *
  * Operands are combined strictly in the order of the sources, ((s0 op s1) op s2) ...; float16 and
- * bfloat16 are accumulated in float32 and rounded once. The result is the same bit for bit whichever
- * instruction set runs. NaN results are canonical quiet NaNs wherever an addition, product, min or
- * max produced them, so that equal inputs in any operand order give equal bits. */
+ * bfloat16 are accumulated in float32 and rounded once. The result is the same bit for bit
+ * whichever instruction set runs. NaN results are canonical quiet NaNs wherever an addition,
+ * product, min or max produced them, so that equal inputs in any operand order give equal bits. */
 #ifndef RONDE_REDUCE_REDUCE_H
 #define RONDE_REDUCE_REDUCE_H
 
@@ -30,17 +30,17 @@ struct reduction ronde__reduction_middle(const struct reduction *whole);
 /* 1 where running it on one source only copies. */
 int ronde__reduction_is_copy(const struct reduction *reduction);
 
-/* Runs it over `count` elements of sources[0..n), n >= 1. dst may be equal to any one source; it may
- * not overlap otherwise. Any alignment that the dtype allows, and any at all for a copy. */
+/* Runs it over `count` elements of sources[0..n), n >= 1. dst may be equal to any one source; it
+ * may not overlap otherwise. Any alignment that the dtype allows, and any at all for a copy. */
 void ronde__reduce(const struct reduction *reduction, void *dst, const void *const *sources, int n,
                    size_t count);
 
 /* memcpy that goes past the caches: for final output larger than them. */
 void ronde__copy_streaming(void *dst, const void *src, size_t bytes);
 
-/* Chooses the kernels: simd is an enum ronde__simd, or -1 for the best. RONDE_ERR_ARGUMENT where the
- * CPU lacks it. The choice is the process's, made once before the first reduction; tests may choose
- * again while nothing runs. */
+/* Chooses the kernels: simd is an enum ronde__simd, or -1 for the best. RONDE_ERR_ARGUMENT where
+ * the CPU lacks it. The choice is the process's, made once before the first reduction; tests may
+ * choose again while nothing runs. */
 int32_t ronde__reduce_choose(int simd);
 /* What is chosen. */
 int ronde__reduce_simd(void);

@@ -152,8 +152,8 @@ void ronde__region_close(struct region *region, const struct net *net)
 
 static struct flock lock_of(int local_rank)
 {
-    return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = local_rank,
-                          .l_len = 1};
+    return (
+        struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = local_rank, .l_len = 1};
 }
 
 int32_t ronde__region_hold(struct region *region, int local_rank)

@@ -28,9 +28,9 @@ int32_t ronde__region_commit(struct region *region, size_t from, size_t bytes);
 /* Local, but where the ranks are threads the last use by any rank must be over. */
 void ronde__region_close(struct region *region, const struct net *net);
 
-/* Local. Marks this rank as alive for as long as its process lives: a file lock on a byte of its own,
- * which the system gives back whatever way the process ends, and in whatever container. Nothing
- * where the ranks are threads. */
+/* Local. Marks this rank as alive for as long as its process lives: a file lock on a byte of its
+ * own, which the system gives back whatever way the process ends, and in whatever container.
+ * Nothing where the ranks are threads. */
 int32_t ronde__region_hold(struct region *region, int local_rank);
 /* 1 where that rank marked itself, and lives. */
 int ronde__region_is_held(const struct region *region, int local_rank);

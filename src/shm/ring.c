@@ -1,5 +1,5 @@
-/* Records are a length word and data, rounded to 8 bytes and contiguous: where one does not fit before
- * the end, a skip word sends the reader to the start. */
+/* Records are a length word and data, rounded to 8 bytes and contiguous: where one does not fit
+ * before the end, a skip word sends the reader to the start. */
 #include "shm/ring.h"
 
 #include <string.h>

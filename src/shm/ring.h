@@ -26,8 +26,8 @@ size_t ronde__ring_bytes(uint32_t data_bytes, uint32_t readers);
 /* Prepares it in zeroed memory, 128-byte aligned; by one rank, before the others use it. */
 void ronde__ring_place(struct ring *ring, uint32_t data_bytes, uint32_t readers);
 
-/* Writes one record whole, of at most half the ring; 0 where there is no room now. Ringing bells is the
- * caller's. */
+/* Writes one record whole, of at most half the ring; 0 where there is no room now. Ringing bells
+ * is the caller's. */
 int ronde__ring_put(struct ring *ring, const void *record, size_t bytes);
 /* The next record of a reader, in place, or NULL; ronde__ring_pass gives its room back. */
 const void *ronde__ring_peek(struct ring *ring, uint32_t reader, size_t *bytes);
