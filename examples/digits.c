@@ -24,7 +24,7 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* ---- communication ------------------------------------------------------------------------ */
+/* ---- communication --------------------------------------------------------------------------- */
 
 static int32_t submit_sum(struct trainer *trainer, const char *name, void *values, size_t count,
                           int32_t dtype)
@@ -65,7 +65,7 @@ static int32_t broadcast_parameters(struct trainer *trainer)
     return status;
 }
 
-/* ---- training ----------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------- */
 
 /* Takes samples order[begin .. end) into the model and through it. */
 static void forward(struct trainer *trainer, const struct samples *samples, const uint32_t *order,
@@ -171,7 +171,7 @@ static int32_t train(struct trainer *trainer, uint64_t *correct)
     return status;
 }
 
-/* ---- the end ------------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static int write_losses(const struct trainer *trainer, FILE *file)
 {

@@ -72,7 +72,7 @@ enum ronde_op {
     RONDE_PRODUCT = 4
 };
 
-/* ---- opening and closing ------------------------------------------------------------------ */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 /* How to open a context. Fill with ronde_options_init, then change what differs. */
 typedef struct ronde_options {
@@ -92,8 +92,10 @@ void ronde_options_init(ronde_options *options, size_t size);
  * initialised MPI. On an error *context is left alone. */
 int32_t ronde_open(const ronde_options *options, ronde_context **context);
 
-/* Collective, blocking. Waits for this rank's outstanding operations (their handles become stale),
- * releases everything, and sets *context to NULL. No other thread may be using the context. */
+/* Collective, blocking. Waits for this rank's outstanding operations (their handles become stale) and
+ * for all ranks to close, releases everything, and sets *context to NULL. No other thread may be
+ * using the context. Where the context has failed, or a rank is lost, it waits for nobody and
+ * returns that error; the context is closed all the same. */
 int32_t ronde_close(ronde_context **context);
 
 /* Local. Rank and number of ranks; within the node; and among the nodes (cross_rank is the index of
@@ -107,7 +109,7 @@ int32_t ronde_cross_size(const ronde_context *context);
 /* 1 where every node has the same number of ranks, else 0; -1 where context is NULL. */
 int32_t ronde_is_homogeneous(const ronde_context *context);
 
-/* ---- memory in the node's shared segment --------------------------------------------------- */
+/* ---- memory in the node's shared segment ----------------------------------------------------- */
 
 /* Local. Memory that every rank of the node can reach: operations on it are zero-copy inside the
  * node. 64-byte aligned, contents undefined. Usable like malloc'd memory by this process; freed by
@@ -117,7 +119,7 @@ int32_t ronde_malloc(ronde_context *context, size_t bytes, void **memory);
  * may use it. */
 int32_t ronde_free(ronde_context *context, void *memory);
 
-/* ---- named operations ---------------------------------------------------------------------- */
+/* ---- named operations ------------------------------------------------------------------------ */
 
 /* What a call may say beyond its arguments; NULL means the defaults. */
 typedef struct ronde_call {
@@ -187,7 +189,7 @@ int32_t ronde_allgather(ronde_context *context, const char *name, const void *in
                         size_t row_count, int32_t dtype, void *out, size_t out_rows,
                         size_t *rows_by_rank, const ronde_call *call);
 
-/* ---- direct operations --------------------------------------------------------------------- */
+/* ---- direct operations ----------------------------------------------------------------------- */
 
 /* Blocking, collective over all ranks of the context, without negotiation: every rank makes the
  * same direct calls with the same arguments in the same order, one at a time, as MPI and NCCL ask.
@@ -202,7 +204,7 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
                                size_t row_count, int32_t dtype, void *out,
                                const size_t *rows_by_rank, const ronde_call *call);
 
-/* ---- telling what happened ----------------------------------------------------------------- */
+/* ---- telling what happened ------------------------------------------------------------------- */
 
 /* The text of this thread's last failed call: one line that says what was wrong with which
  * values and what to do; where ranks disagree it names the tensor, the ranks and both values. ""

@@ -78,8 +78,7 @@ static int32_t submit_and_wait(ronde_context *context, const char *name, struct 
     return status ? status : finish(context->coordinator, request, 0);
 }
 
-/* ---- the operations
- * ---------------------------------------------------------------------------- */
+/* ---- the operations -------------------------------------------------------------------------- */
 
 static struct demand allreduce(const void *in, void *out, size_t count, int32_t dtype, int32_t op)
 {
@@ -151,8 +150,7 @@ int32_t ronde_allgather(ronde_context *context, const char *name, const void *in
     return submit_and_wait(context, name, &demand, rows_by_rank, call);
 }
 
-/* ---- handles
- * ------------------------------------------------------------------------------------- */
+/* ---- handles --------------------------------------------------------------------------------- */
 
 int32_t ronde_poll(ronde_context *context, uint64_t handle)
 {

@@ -97,7 +97,7 @@ static void two_networks_do_not_meet(void)
     ronde__net_close(one);
 }
 
-/* ---- the caller's communicators ----------------------------------------------------------- */
+/* ---- the caller's communicators -------------------------------------------------------------- */
 
 static void a_callers_communicator_keeps_its_order(void)
 {
@@ -146,7 +146,7 @@ static void a_peer_that_is_none_is_an_error_that_names_it(void)
     ronde__net_close(net);
 }
 
-/* ---- threads ------------------------------------------------------------------------------ */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 enum { ROUNDS = 200 };
 
@@ -219,7 +219,7 @@ static void other_threads_may_call_as_the_level_allows(void)
     ronde__net_close(net);
 }
 
-/* ---- modes -------------------------------------------------------------------------------- */
+/* ---- modes ----------------------------------------------------------------------------------- */
 
 static void one_message_of_any_size(void)
 {

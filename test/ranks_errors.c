@@ -5,8 +5,7 @@
 
 enum { ROOM = 64 };
 
-/* ---- arguments
- * ---------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 #define EXPECT_ALL_KINDS(trial, wanted, name, in, out, count, dtype, call, handle) \
     do { \
@@ -223,8 +222,7 @@ static void direct_calls_check_the_same(struct trial *trial)
                   ronde_direct_allgather(context, NULL, 4, 1, RONDE_INT32, out, NULL, NULL));
 }
 
-/* ---- handles and duplicates
- * ---------------------------------------------------------------------- */
+/* ---- handles and duplicates ------------------------------------------------------------------ */
 
 static void stale_handles_fail(struct trial *trial)
 {
@@ -370,8 +368,7 @@ static void one_rank_errs(struct trial *trial, int rank)
     meet(trial, "after errors of one rank");
 }
 
-/* ---- opening with a bad setting
- * -------------------------------------------------------------------- */
+/* ---- opening with a bad setting -------------------------------------------------------------- */
 
 static void bad_settings_are_named(struct trial *trial)
 {

@@ -7,8 +7,7 @@
 
 enum { ROOM = 64 };
 
-/* ---- disagreement
- * ------------------------------------------------------------------------------ */
+/* ---- disagreement ---------------------------------------------------------------------------- */
 
 /* One rank's wish. Those of the ranks differ in one thing. */
 struct wish {
@@ -220,7 +219,7 @@ static void unnamed_disagreement_is_told_too(struct trial *trial)
                                   NULL));
 }
 
-/* ---- names --------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 static void names_of_different_kinds_never_collide(struct trial *trial)
 {

@@ -118,8 +118,7 @@ static inline uint64_t narrowed(uint64_t value, int32_t dtype)
     return is_signed_integer(dtype) ? (uint64_t)((int64_t)value >> drop) : value >> drop;
 }
 
-/* ---- samples
- * ---------------------------------------------------------------------------------- */
+/* ---- samples --------------------------------------------------------------------------------- */
 
 static inline uint64_t integer_sample(const struct sampling *what, int rank, size_t index)
 {

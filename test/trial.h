@@ -79,7 +79,7 @@ static inline int32_t trial_status(struct trial *trial, int32_t status, int32_t 
 #define EXPECT_STATUS(trial, wanted, call) \
     trial_status(trial, call, wanted, #call, __FILE__, __LINE__)
 
-/* ---- dice: a seeded generator (SplitMix64) ------------------------------------------------- */
+/* ---- dice: a seeded generator (SplitMix64) --------------------------------------------------- */
 
 static inline uint64_t mix(uint64_t x)
 {
@@ -105,7 +105,7 @@ static inline void dice_order(uint64_t *dice, size_t *order, size_t n)
     }
 }
 
-/* ---- memory with guards --------------------------------------------------------------------- */
+/* ---- memory with guards ---------------------------------------------------------------------- */
 
 enum { GUARD_BYTES = 64 };
 

@@ -14,7 +14,7 @@
 
 enum { MOST_RANKS = 9, TAG = 7, GUARD = 0x5a };
 
-/* ---- elements ---- */
+/* ---- elements -------------------------------------------------------------------------------- */
 
 static void store(int32_t dtype, char *data, size_t at, double value)
 {
@@ -65,7 +65,7 @@ static double combine(int32_t op, double a, double b)
     }
 }
 
-/* ---- a collective and its data ---- */
+/* ---- a collective and its data --------------------------------------------------------------- */
 
 struct run {
     enum algorithm algorithm;
@@ -164,7 +164,7 @@ static void check_guards(const struct memory *memory, size_t element_bytes)
         CHECK_SAYING(memory->data[i] == GUARD, "byte %zu between the ranges was written", i);
 }
 
-/* ---- ranks as threads ---- */
+/* ---- ranks as threads ------------------------------------------------------------------------ */
 
 struct rank {
     struct net *net;
@@ -271,7 +271,7 @@ static void run_in_turn(const struct run *runs, int count)
     with_ranks(ranks, runs[0].p, run_all);
 }
 
-/* ---- cases ---- */
+/* ---- cases ----------------------------------------------------------------------------------- */
 
 static size_t none(int block)
 {
@@ -411,7 +411,7 @@ static void steps_of_a_round_with_one_peer_keep_their_order(void)
     }
 }
 
-/* ---- the same bits ---- */
+/* ---- the same bits --------------------------------------------------------------------------- */
 
 /* Float32 whose sums round, cancel and overflow, with NaNs and zeros of all kinds in between. */
 static void fill_awkward(float *data, size_t count, int rank)
@@ -493,7 +493,7 @@ static void bits_are_equal_on_all_ranks_and_from_run_to_run(void)
         }
 }
 
-/* ---- failure ---- */
+/* ---- failure --------------------------------------------------------------------------------- */
 
 /* A network that fails at one call of one rank, and from then on at every call of every rank. */
 static struct net_operations failing, sound;

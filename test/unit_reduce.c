@@ -22,7 +22,7 @@ static uint64_t random_bits(void)
     return state ^= state << 17;
 }
 
-/* ---- data ---------------------------------------------------------------------------------- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 /* NUMBERS are small and whole, BITS are whatever random bits mean, EDGES are the awkward ones. */
 enum flavour { NUMBERS, BITS, EDGES, FLAVOURS };
@@ -62,7 +62,7 @@ static void fill(int32_t dtype, char *p, size_t count, enum flavour flavour)
         fill_one(dtype, p + i * ronde_dtype_bytes(dtype), flavour);
 }
 
-/* ---- one case ------------------------------------------------------------------------------ */
+/* ---- one case -------------------------------------------------------------------------------- */
 
 /* Memory that each run starts from; `sources` lie at their own odd places in it. */
 static struct {
@@ -180,7 +180,7 @@ static void large_divisors_equal_their_reference(void)
     }
 }
 
-/* ---- halves -------------------------------------------------------------------------------- */
+/* ---- halves ---------------------------------------------------------------------------------- */
 
 static uint16_t every[1 << 16], other[1 << 16], result[1 << 16];
 
@@ -258,7 +258,7 @@ static void halves_are_rounded_once_for_all_sources(void)
     }
 }
 
-/* ---- meaning ------------------------------------------------------------------------------- */
+/* ---- meaning --------------------------------------------------------------------------------- */
 
 static void nans_and_zeros_do_not_show_the_order(void)
 {
@@ -343,7 +343,7 @@ static void only_an_empty_reduction_of_numbers_is_a_copy(void)
     CHECK(ronde__reduction_is_copy(&start) && !ronde__reduction_is_copy(&finish));
 }
 
-/* ---- memory -------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 /* For the address sanitizer: blocks with no byte to spare on either side. */
 static void nothing_outside_the_elements_is_touched(void)

@@ -60,7 +60,7 @@ static void the_prover_refuses_what_it_cannot_prove(void)
     CHECK(ronde__schedule_check(ALGORITHM_BINOMIAL, 4, -1));
 }
 
-/* ---- planted defects ---- */
+/* ---- planted defects ------------------------------------------------------------------------- */
 
 /* Right lists with room for a few more steps, to be broken. */
 struct lists {

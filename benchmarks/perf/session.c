@@ -6,7 +6,7 @@
 #include "lists.h"
 #include "measure.h"
 
-/* ---- variants ------------------------------------------------------------------------------ */
+/* ---- variants -------------------------------------------------------------------------------- */
 
 static struct variant *add(struct session *s, const char *impl, const char *path,
                            const struct buffers *buffers, const struct pieces *pieces)
@@ -75,7 +75,7 @@ static void free_variants(struct session *s)
         free(s->variants[--s->number].handles);
 }
 
-/* ---- sizes --------------------------------------------------------------------------------- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 static void make_buffers(struct session *s, size_t in_bytes, size_t out_bytes)
 {

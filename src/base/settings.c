@@ -73,7 +73,7 @@ static const char prefix[] = "RONDE_";
 /* Variables that belong to the tests and benchmarks. */
 static const char *const foreign[] = {"RONDE_TEST_", "RONDE_BENCH_"};
 
-/* ---- fields --------------------------------------------------------------------------------- */
+/* ---- fields ---------------------------------------------------------------------------------- */
 
 static void store(struct settings *settings, const struct setting *row, double number,
                   const char *text)
@@ -150,7 +150,7 @@ static int32_t set(struct settings *settings, size_t row, const char *label, con
     return RONDE_OK;
 }
 
-/* ---- names ---------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* The row of that name, or ROWS. */
 static size_t find_row(const char *name, size_t length)
@@ -217,7 +217,7 @@ static size_t setting_name(const char *variable, size_t length, char *name, size
     return i;
 }
 
-/* ---- the three sources ---------------------------------------------------------------------- */
+/* ---- the three sources ----------------------------------------------------------------------- */
 
 static int32_t read_defaults(struct settings *settings)
 {

@@ -40,7 +40,7 @@ struct check {
 
 static const char *const out_of_memory = "out of memory for the check";
 
-/* ---- matching ---- */
+/* ---- matching -------------------------------------------------------------------------------- */
 
 /* The step of `list`, after `at`, that sends to (or receives from) `peer`; -1: none. */
 static int32_t next_with(const struct schedule *list, int32_t at, int peer, int sends)
@@ -85,7 +85,7 @@ static const char *match_all(struct check *check)
     return NULL;
 }
 
-/* ---- running ---- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* A hash in which left and right differ (the finaliser of splitmix64: Steele, Lea, Flood 2014). */
 static uint64_t hash_of(uint64_t left, uint64_t right)
@@ -180,7 +180,7 @@ static const char *run(struct check *check)
     return wrong;
 }
 
-/* ---- beginning and end ---- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static uint64_t wanted(const struct check *check, int32_t block)
 {

@@ -128,7 +128,7 @@ int32_t ronde__executor_open(struct executor **executor, struct net *net,
     return RONDE_OK;
 }
 
-/* ---- running ---- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* Whether this flow's turn has come to post towards its peer. */
 static int is_first_in_line(const struct executor *executor, const struct flow *flow)

@@ -45,7 +45,7 @@ static void reduce_run(struct node *node, struct piece_cursor *cursor, size_t fr
     }
 }
 
-/* ---- small ------------------------------------------------------------------------------- */
+/* ---- small ----------------------------------------------------------------------------------- */
 
 static int32_t small_reduce(struct node *node)
 {
@@ -78,7 +78,7 @@ static int32_t small_arrive(struct node *node)
     return said == RONDE__IDLE ? RONDE__MOVED : said;
 }
 
-/* ---- zero-copy --------------------------------------------------------------------------- */
+/* ---- zero-copy ------------------------------------------------------------------------------- */
 
 /* Waits until nobody reads or writes my tensors any more. */
 static int32_t arena_leave(struct node *node)
@@ -142,7 +142,7 @@ static int32_t arena_reduce(struct node *node)
     return RONDE__MOVED;
 }
 
-/* ---- slices ------------------------------------------------------------------------------ */
+/* ---- slices ---------------------------------------------------------------------------------- */
 
 static struct rank_slots *mine(const struct node *node)
 {
@@ -223,7 +223,7 @@ static int32_t slices_run(struct node *node)
     return moved ? RONDE__MOVED : RONDE__IDLE;
 }
 
-/* ---- choosing between slices and zero-copy ------------------------------------------------- */
+/* ---- choosing between slices and zero-copy --------------------------------------------------- */
 
 /* Every rank sees the same words, so all go the same way. */
 static int all_in_arena(const struct node *node)
@@ -276,7 +276,7 @@ static int32_t large_arrive(struct node *node)
     return RONDE__MOVED;
 }
 
-/* ---- alone on the node --------------------------------------------------------------------- */
+/* ---- alone on the node ----------------------------------------------------------------------- */
 
 static int32_t alone(struct node *node)
 {
@@ -301,7 +301,7 @@ void ronde__node_start_allreduce(struct node *node, const struct node_work *work
         node->stage = large_arrive;
 }
 
-/* ---- to the wire --------------------------------------------------------------------------- */
+/* ---- to the wire ----------------------------------------------------------------------------- */
 
 /* A slice's slot is read by the reducers only; `out` follows at once. The slice is complete here
  * when everybody has reduced it. */

@@ -30,7 +30,7 @@ static int32_t spread(struct communicator *c, int32_t pieces, size_t bytes, int 
     return RONDE__MOVED;
 }
 
-/* ---- broadcast ----------------------------------------------------------------------------- */
+/* ---- broadcast ------------------------------------------------------------------------------- */
 
 static int32_t spread_broadcast(struct communicator *c)
 {
@@ -83,7 +83,7 @@ int32_t ronde__communicator_start_broadcast(struct communicator *c, const void *
     return RONDE_OK;
 }
 
-/* ---- allgather ----------------------------------------------------------------------------- */
+/* ---- allgather ------------------------------------------------------------------------------- */
 
 /* The other nodes' runs, as a list for the node's broadcast. */
 static int32_t spread_others(struct communicator *c)

@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "coordinator/coordinator.h"
 
-/* ---- announcing ---------------------------------------------------------------------------- */
+/* ---- announcing ------------------------------------------------------------------------------ */
 
 /* By number where this is what it was last time, in full otherwise. */
 static struct record announcement_of(const struct coordinator *c, const struct request *request,
@@ -71,7 +71,7 @@ int32_t ronde__coordinator_announce(struct coordinator *c)
     return said < 0 ? said : moved;
 }
 
-/* ---- following ----------------------------------------------------------------------------- */
+/* ---- following ------------------------------------------------------------------------------- */
 
 static int32_t follow_run(struct coordinator *c, const struct record *run)
 {

@@ -51,7 +51,7 @@ void ronde__leader_close(struct leader *leader)
     free(leader->text);
 }
 
-/* ---- upwards ------------------------------------------------------------------------------- */
+/* ---- upwards --------------------------------------------------------------------------------- */
 
 static int32_t make_ready(struct leader *leader, struct entry *entry, int64_t now)
 {
@@ -143,7 +143,7 @@ static int32_t send_up(struct leader *leader)
     return status ? status : RONDE__MOVED;
 }
 
-/* ---- downwards ----------------------------------------------------------------------------- */
+/* ---- downwards ------------------------------------------------------------------------------- */
 
 int32_t ronde__leader_pass_down(struct leader *leader, const struct record *decision)
 {
@@ -202,7 +202,7 @@ static int32_t send_down(struct leader *leader)
     return moved ? RONDE__MOVED : RONDE__IDLE;
 }
 
-/* ---- the network --------------------------------------------------------------------------- */
+/* ---- the network ----------------------------------------------------------------------------- */
 
 static int contributor_of(const struct leader *leader, int rank)
 {
@@ -281,7 +281,7 @@ static int32_t poll_net(struct leader *leader, int64_t now)
     }
 }
 
-/* ---- the step ------------------------------------------------------------------------------ */
+/* ---- the step -------------------------------------------------------------------------------- */
 
 int ronde__leader_is_busy(const struct leader *leader)
 {

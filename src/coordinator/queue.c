@@ -46,8 +46,7 @@ uint64_t ronde__queue_draw(struct queue *queue, enum kind kind)
     return number;
 }
 
-/* ---- the table of names; the lock is held in all of these
- * --------------------------------------- */
+/* ---- the table of names; the lock is held in all of these ------------------------------------ */
 
 /* FNV-1a */
 static size_t hash_of(int kind, const char *name, size_t bytes)

@@ -14,8 +14,7 @@ static int32_t bin_size(const struct request *first)
     return n;
 }
 
-/* ---- starting; RONDE__DONE where there is nothing to do
- * ------------------------------------------ */
+/* ---- starting; RONDE__DONE where there is nothing to do -------------------------------------- */
 
 static int32_t start_allreduce(struct coordinator *c, const struct request *first)
 {
@@ -129,8 +128,7 @@ static int32_t start(struct coordinator *c, struct request *first)
                        first->signature.kind);
 }
 
-/* ---- ending
- * -------------------------------------------------------------------------------------- */
+/* ---- ending ---------------------------------------------------------------------------------- */
 
 static void complete_gather(struct coordinator *c, struct request *request)
 {
@@ -172,8 +170,7 @@ static void complete_bin(struct coordinator *c)
     }
 }
 
-/* ---- the step
- * ------------------------------------------------------------------------------------ */
+/* ---- the step -------------------------------------------------------------------------------- */
 
 static struct request *take_bin(struct coordinator *c)
 {

@@ -14,8 +14,7 @@
 #include "base/status.h"
 #include "coordinator/leader.h"
 
-/* ---- who has announced
- * ------------------------------------------------------------------------ */
+/* ---- who has announced ----------------------------------------------------------------------- */
 
 /* Is `rank` below contributor `c`: the local rank itself, or in the tree of a child's node? */
 static int is_below(const struct leader *leader, int c, int rank)
@@ -40,8 +39,7 @@ static int has_announced(const struct leader *leader, const struct entry *entry,
     return 0;
 }
 
-/* ---- telling the parent
- * ----------------------------------------------------------------------- */
+/* ---- telling the parent ---------------------------------------------------------------------- */
 
 static void tell_parent(struct leader *leader, const struct entry *entry)
 {
@@ -61,8 +59,7 @@ static void tell_parent(struct leader *leader, const struct entry *entry)
     ronde__record_write(&leader->up, &partial);
 }
 
-/* ---- the report
- * -------------------------------------------------------------------------------- */
+/* ---- the report ------------------------------------------------------------------------------ */
 
 struct text {
     char *at;
@@ -165,8 +162,7 @@ static const char *describe_stall(struct leader *leader, const struct entry *ent
     return leader->text;
 }
 
-/* ---- the check
- * --------------------------------------------------------------------------------- */
+/* ---- the check ------------------------------------------------------------------------------- */
 
 static int32_t fail_stalled(struct leader *leader, struct entry *entry, double seconds,
                             int in_short)

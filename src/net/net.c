@@ -66,7 +66,7 @@ void ronde__net_close(struct net *net)
         net->operations->close(net);
 }
 
-/* ---- nodes -------------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 /* The node whose first rank has this colour, or -1. Searched from the last node: ranks of a node
  * are mostly neighbours. firsts[node] is that node's first rank. */

@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "net/net_mpi.h"
 
-/* ---- sizes -------------------------------------------------------------------------------- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 /* Largest message told as plain bytes. */
 #define BLOCK ((size_t)1 << 30)
@@ -37,7 +37,7 @@ void ronde__mpi_forget_type(MPI_Datatype *type)
         MPI_Type_free(type); /* MPI keeps what its pending operations need */
 }
 
-/* ---- transfers ---------------------------------------------------------------------------- */
+/* ---- transfers ------------------------------------------------------------------------------- */
 
 static struct mpi_transfer *take_transfer(struct mpi_net *net)
 {
@@ -157,7 +157,7 @@ int32_t ronde__mpi_test(struct net *base, struct net_request *request, int *done
     return status;
 }
 
-/* ---- collectives of opening and closing --------------------------------------------------- */
+/* ---- collectives of opening and closing ------------------------------------------------------ */
 
 /* Not MPI_Wait: another thread gets its turn in between, and ranks that outnumber the processors
  * do not spin them away (MPICH's wait does). */

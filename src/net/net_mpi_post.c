@@ -35,7 +35,7 @@ static void take_out(struct mpi_letters *letters, struct mpi_letter **at)
         letters->end = at;
 }
 
-/* ---- outgoing ----------------------------------------------------------------------------- */
+/* ---- outgoing -------------------------------------------------------------------------------- */
 
 static struct mpi_letter *new_letter(struct mpi_net *net, size_t bytes)
 {
@@ -130,7 +130,7 @@ int32_t ronde__mpi_post(struct net *base, int peer, const void *message, size_t 
     return status;
 }
 
-/* ---- incoming ----------------------------------------------------------------------------- */
+/* ---- incoming -------------------------------------------------------------------------------- */
 
 static int32_t receive_letter(struct mpi_letter *letter, MPI_Message *matched)
 {
@@ -235,7 +235,7 @@ int32_t ronde__mpi_poll(struct net *base, int *from, void **message, size_t *byt
     return status;
 }
 
-/* ---- closing ------------------------------------------------------------------------------ */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 /* Takes one message that nobody asked for; 0 where there is none. */
 static int discard_one(struct mpi_net *net)

@@ -17,7 +17,7 @@ static struct mailbox *mailbox_of(struct net *net, int rank)
     return &ronde__world_of(net)->mailboxes[rank];
 }
 
-/* ---- data --------------------------------------------------------------------------------- */
+/* ---- data ------------------------------------------------------------------------------------ */
 
 /* The first of this sender and tag, out of the queue; or NULL. */
 static struct parcel *take_parcel(struct parcel **queue, int from, int tag)
@@ -162,7 +162,7 @@ int32_t ronde__threads_test(struct net *net, struct net_request *request, int *d
     return status;
 }
 
-/* ---- control ------------------------------------------------------------------------------ */
+/* ---- control --------------------------------------------------------------------------------- */
 
 int32_t ronde__threads_post(struct net *net, int peer, const void *message, size_t bytes)
 {

@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "net/net_threads.h"
 
-/* ---- allgather ---------------------------------------------------------------------------- */
+/* ---- allgather ------------------------------------------------------------------------------- */
 
 /* With the world's lock held. */
 static void wait_for_all(struct world *world)
@@ -36,7 +36,7 @@ static int32_t allgather(struct net *net, const void *mine, size_t bytes, void *
     return RONDE_OK;
 }
 
-/* ---- opening and closing ------------------------------------------------------------------ */
+/* ---- opening and closing --------------------------------------------------------------------- */
 
 static void free_parcels(struct parcel *parcel)
 {

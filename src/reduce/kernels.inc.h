@@ -12,7 +12,7 @@
 #include "reduce/kernels.h"
 #include "reduce/vectors.inc.h"
 
-/* ---- the loops ----------------------------------------------------------------------------- */
+/* ---- the loops ------------------------------------------------------------------------------- */
 
 #define GLUE_(a, b) a##_##b
 #define GLUE(a, b) GLUE_(a, b)
@@ -49,7 +49,7 @@ enum { UNROLL = 4 }; /* of 2, 4 and 8 the one that no type, width or n lost much
 #include "reduce/loop.inc.h"
 #undef SCALES
 
-/* ---- the copy ------------------------------------------------------------------------------ */
+/* ---- the copy -------------------------------------------------------------------------------- */
 
 #ifdef STREAM
 /* Whole cache lines, so that none is read before it is written. */
@@ -77,7 +77,7 @@ static void copy(void *dst, const void *src, size_t bytes)
 }
 #endif
 
-/* ---- the table ----------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 #define FLOATS(op, kind) \
     [RONDE_FLOAT16] = f16_##op##_##kind, [RONDE_BFLOAT16] = bf16_##op##_##kind, \

@@ -74,7 +74,7 @@ int ronde__reduce_simd(void)
     return table ? RONDE__SIMD_PORTABLE : -1;
 }
 
-/* ---- reductions as data -------------------------------------------------------------------- */
+/* ---- reductions as data ---------------------------------------------------------------------- */
 
 struct reduction ronde__reduction(int32_t dtype, int32_t op, double prescale, double postscale,
                                   uint32_t contributors)
@@ -114,7 +114,7 @@ int ronde__reduction_is_copy(const struct reduction *reduction)
     return reduction->dtype != RONDE_BOOL && only_combines(reduction);
 }
 
-/* ---- running one --------------------------------------------------------------------------- */
+/* ---- running one ----------------------------------------------------------------------------- */
 
 /* An average by a power of two multiplies by the exact reciprocal: the same bits as the division,
  * several times as fast. */

@@ -40,7 +40,7 @@ enum { b8_BYTES = 1, f16_BYTES = 2, bf16_BYTES = 2 };
 /* In lanes of 32 or 64 bits, with a comparison's result as mask. */
 #define SELECT(mask, yes, no) (((mask) & (yes)) | (~(mask) & (no)))
 
-/* ---- integers and bool: combine, nothing else ---------------------------------------------- */
+/* ---- integers and bool: combine, nothing else ------------------------------------------------ */
 
 #define INTEGER(T, U) \
     typedef v_##T T##_vector; \
@@ -110,7 +110,7 @@ INLINE v_u8 b8_finish(v_u8 v, int op, int kind, const struct recipe *recipe)
     return u8_finish(v, op, kind, recipe);
 }
 
-/* ---- float32 and float64 ------------------------------------------------------------------- */
+/* ---- float32 and float64 --------------------------------------------------------------------- */
 
 #ifndef F32_LESSER
 #define F32_LESSER(a, b) ((v_f32)SELECT((a) < (b), (v_s32)(a), (v_s32)(b)))
@@ -166,7 +166,7 @@ INLINE v_u8 b8_finish(v_u8 v, int op, int kind, const struct recipe *recipe)
 FLOAT(f32, s32, float, INT32_MIN, 0x7fc00000, F32_LESSER)
 FLOAT(f64, s64, double, INT64_MIN, 0x7ff8000000000000, F64_LESSER)
 
-/* ---- float16 and bfloat16: pairs of float32 ------------------------------------------------ */
+/* ---- float16 and bfloat16: pairs of float32 -------------------------------------------------- */
 
 #ifndef F16_LOAD
 /* float16's exponent is float32's plus 112; shifted into place, the difference is one exact
