@@ -57,7 +57,7 @@ static void nap_at_most(struct coordinator *c, int64_t ns)
 /* How long the driver may sleep if nothing rings: MPI rings no bell, and stalls have clocks. */
 static void choose_nap(struct coordinator *c)
 {
-    enum { WIRE_NS = 50000, NEGOTIATION_NS = 100000, STALL_NS = 100000000 };
+    enum { WIRE_NS = 50000, NEGOTIATION_NS = 100000, STALL_NS = 50000000 };
     c->nap_ns = 0;
     int waits = atomic_load(&c->outstanding) > 0;
     if (c->communicator.on_wire && c->running)

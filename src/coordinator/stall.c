@@ -189,17 +189,24 @@ static double first_look(const struct settings *settings)
 enum { DESCRIBED = 8 }; /* tensors a check describes at length; one cause stalls many */
 
 /* Whenever it has become more ranks since the parent was told last. */
-static void check_for_parent(struct leader *leader, struct entry *entry, double seconds)
+static void check_for_parent(struct leader *leader, struct entry *entry)
 {
-    double look = first_look(leader->settings);
     int known = 0;
-    if (look <= 0 || seconds <= look / 2)
-        return;
     for (int rank = 0; rank < leader->net->size; rank++)
         known += has_announced(leader, entry, rank);
     if (known != entry->reported)
         tell_parent(leader, entry);
     entry->reported = known;
+}
+
+/* Once one tensor is due the parent is told of all: what a rank has pending instead may be younger. */
+static int is_due_for_parent(const struct leader *leader, int64_t now_ns)
+{
+    double look = first_look(leader->settings);
+    const struct entry *e = ronde__negotiation_oldest(leader->negotiation);
+    while (e && e->complete)
+        e = e->later;
+    return e && look > 0 && (double)(now_ns - e->since_ns) * 1e-9 > look / 2;
 }
 
 /* *stalled counts the tensors of this check that were reported or failed. */
@@ -220,20 +227,20 @@ static int32_t check_entry(struct leader *leader, struct entry *entry, double se
 
 int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns)
 {
-    enum { CHECK_NS = 100000000 };
+    enum { CHECK_NS = 50000000 };
     if (now_ns < leader->stall_check_ns)
         return RONDE__IDLE;
     leader->stall_check_ns = now_ns + CHECK_NS;
     struct entry *next;
-    int stalled = 0;
+    int stalled = 0, due = !leader->is_root && is_due_for_parent(leader, now_ns);
     for (struct entry *e = ronde__negotiation_oldest(leader->negotiation); e; e = next) {
         next = e->later;
         double seconds = (double)(now_ns - e->since_ns) * 1e-9;
         int32_t status = RONDE_OK;
         if (!e->complete && leader->is_root)
             status = check_entry(leader, e, seconds, &stalled);
-        else if (!e->complete)
-            check_for_parent(leader, e, seconds);
+        else if (!e->complete && due)
+            check_for_parent(leader, e);
         if (status)
             return status;
     }
