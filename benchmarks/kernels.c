@@ -2,7 +2,9 @@
  *
  * One row per dtype, op, number of sources and instruction set: GB/s counts every byte read and
  * written, (n + 1) * bytes for a reduction and 2 * bytes for a copy, best of several rounds. The
- * memcpy beside it moves half of the same footprint, so that it comes from the same cache. */
+ * memcpy beside it moves half of the same footprint, so that it comes from the same cache. A
+ * weighted average has a weight for each source; Adasum reads everything twice (dot products and
+ * weighted sum), which GB/s does not count. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 
 #include "base/cpu.h"
 #include "base/dtype.h"
+#include "reduce/adasum.h"
 #include "reduce/reduce.h"
 
 enum { MOST_SOURCES = 64, ROUNDS = 7 };
@@ -26,6 +29,7 @@ struct work {
     struct reduction reduction;
     char *memory;
     const void *sources[MOST_SOURCES];
+    double weights[MOST_SOURCES];
     int n;
     size_t bytes;
 };
@@ -41,6 +45,23 @@ static void reduce(struct work *work)
 {
     size_t count = work->bytes / ronde_dtype_bytes(work->reduction.dtype);
     ronde__reduce(&work->reduction, work->memory, work->sources, work->n, count);
+}
+
+static void reduce_weighted(struct work *work)
+{
+    size_t count = work->bytes / ronde_dtype_bytes(work->reduction.dtype);
+    ronde__reduce_weighted(&work->reduction, work->memory, work->sources, work->weights, work->n,
+                           count);
+}
+
+static void adasum(struct work *work)
+{
+    static double gram[MOST_SOURCES * MOST_SOURCES];
+    size_t count = work->bytes / ronde_dtype_bytes(work->reduction.dtype);
+    memset(gram, 0, sizeof gram);
+    ronde__adasum_gram(work->reduction.dtype, work->sources, work->n, count, gram);
+    ronde__adasum_coefficients(gram, work->n, work->weights);
+    reduce_weighted(work);
 }
 
 static void copy_plain(struct work *work)
@@ -102,6 +123,8 @@ static int open_work(struct work *work, int32_t dtype, int32_t op, int n, size_t
     work->reduction = ronde__reduction(dtype, op, options.prescale, options.postscale, (uint32_t)n);
     for (int s = 0; s < n; s++)
         work->sources[s] = work->memory + (size_t)(s + 1) * bytes;
+    for (int s = 0; s < n; s++)
+        work->weights[s] = 1 + 0.25 * s;
     fill(work);
     return 0;
 }
@@ -109,6 +132,9 @@ static int open_work(struct work *work, int32_t dtype, int32_t op, int n, size_t
 static void row(int32_t dtype, int32_t op, int n, size_t bytes)
 {
     struct work work;
+    void (*run)(struct work *) = op == RONDE_ADASUM             ? adasum
+                                 : op == RONDE_WEIGHTED_AVERAGE ? reduce_weighted
+                                                                : reduce;
     if (open_work(&work, dtype, op, n, bytes)) {
         fprintf(stderr, "no memory for %d sources of %zu bytes\n", n, bytes);
         return;
@@ -118,8 +144,8 @@ static void row(int32_t dtype, int32_t op, int n, size_t bytes)
     for (int simd = 0; simd <= RONDE__SIMD_NEON; simd++) {
         if ((options.simd >= 0 && simd != options.simd) || ronde__reduce_choose(simd))
             continue;
-        double speed = speed_of(reduce, &work);
-        printf("%-9s %-8s %3d %10zu %-9s %8.1f %8.1f %6.2f\n", ronde_dtype_name(dtype),
+        double speed = speed_of(run, &work);
+        printf("%-9s %-16s %3d %10zu %-9s %8.1f %8.1f %6.2f\n", ronde_dtype_name(dtype),
                ronde_op_name(op), n, bytes, ronde__simd_name(simd), speed, copied, speed / copied);
     }
     fflush(stdout);
@@ -136,7 +162,7 @@ static void stream_row(size_t bytes)
         if ((options.simd >= 0 && simd != options.simd) || ronde__reduce_choose(simd))
             continue;
         double speed = speed_of(copy_streaming, &work);
-        printf("%-9s %-8s %3d %10zu %-9s %8.1f %8.1f %6.2f\n", "bytes", "stream", 1, bytes,
+        printf("%-9s %-16s %3d %10zu %-9s %8.1f %8.1f %6.2f\n", "bytes", "stream", 1, bytes,
                ronde__simd_name(simd), speed, copied, speed / copied);
     }
     free(work.memory);
@@ -155,7 +181,8 @@ static void table_of(size_t bytes)
                        "int32 float16 bfloat16 float32 float64"))
             continue;
         for (int32_t op = 0; op < RONDE__OPS; op++) {
-            if (!is_wanted(options.op, ronde_op_name(op), "sum average min"))
+            if (!ronde__op_fits(op, dtype) ||
+                !is_wanted(options.op, ronde_op_name(op), "sum average min"))
                 continue;
             for (size_t i = 0; i < sizeof selection / sizeof *selection; i++)
                 if (!options.n || i == 0)
@@ -193,7 +220,7 @@ int main(int argc, char **argv)
                     argv[0]);
             return 1;
         }
-    printf("%-9s %-8s %3s %10s %-9s %8s %8s %6s\n", "dtype", "op", "n", "bytes", "simd", "GB/s",
+    printf("%-9s %-16s %3s %10s %-9s %8s %8s %6s\n", "dtype", "op", "n", "bytes", "simd", "GB/s",
            "memcpy", "ratio");
     if (options.bytes) {
         table_of(options.bytes);

@@ -69,7 +69,13 @@ enum ronde_op {
     RONDE_AVERAGE = 1, /* the sum divided by the number of contributing ranks */
     RONDE_MIN = 2,
     RONDE_MAX = 3,
-    RONDE_PRODUCT = 4
+    RONDE_PRODUCT = 4,
+    RONDE_LOGICAL_AND = 5, /* of integers and bool: 1 where all (any) are not 0, else 0 */
+    RONDE_LOGICAL_OR = 6,
+    RONDE_BITWISE_AND = 7, /* of integers and bool */
+    RONDE_BITWISE_OR = 8,
+    RONDE_ADASUM = 9,           /* of floats: the adaptive sum of Maleki et al., arXiv:2006.02924 */
+    RONDE_WEIGHTED_AVERAGE = 10 /* sum of weight x contribution, by the sum of the weights */
 };
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -121,22 +127,35 @@ int32_t ronde_free(ronde_context *context, void *memory);
 
 /* ---- named operations ------------------------------------------------------------------------ */
 
+/* What an average divides by while some ranks have joined. */
+enum ronde_divide {
+    RONDE_DIVIDE_CONTRIBUTORS = 0, /* the ranks that contributed */
+    RONDE_DIVIDE_SIZE = 1          /* all ranks of the process set, as Horovod does */
+};
+
 /* What a call may say beyond its arguments; NULL means the defaults. */
 typedef struct ronde_call {
     uint32_t size;       /* sizeof(struct ronde_call) as the caller was compiled */
     int32_t process_set; /* 0: all ranks */
     double prescale;     /* each contribution is multiplied by this before the reduction */
     double postscale;    /* the result is multiplied by this */
-    const size_t *shape; /* NULL: one dimension, `count`. Must multiply to count. Checked across
-                              ranks, not otherwise used. Read before the call returns. */
+    const size_t *shape; /* NULL: one dimension, `count`, or two, rows and row_count. Must multiply
+                              to the count. Checked across ranks, not otherwise used. Read before
+                              the call returns. */
     int32_t dimensions;  /* number of entries in shape, at most 16 */
+    int32_t divide;      /* enum ronde_divide, of an average; the same on all ranks */
+    double weight;       /* of this rank's contribution to a weighted average; 1 */
+    double deadline;     /* seconds after which the operation fails everywhere if some rank has not
+                              submitted it (RONDE_ERR_STALLED, naming the rank); 0: stall_abort's */
+    uint64_t group;      /* what ronde_group_begin gave; 0: none */
 } ronde_call;
 
 /* Local. Writes the defaults for a structure of the given size (pass sizeof(ronde_call)). */
 void ronde_call_init(ronde_call *call, size_t size);
 
 /* Asynchronous operations. Ranks may submit in any order, from any thread; operations match by kind
- * and name (1 to 1000 bytes, not of the form allreduce#…) within the process set. name NULL:
+ * and name (1 to 1000 bytes, not of the form allreduce#…) within the process set, whose members are
+ * the ranks meant below; a root is a global rank and a member. name NULL:
  * matched by a counter per kind, which advances also when the call fails. The memory belongs to
  * the library until the handle is done. A submission never completes the operation itself. Two
  * outstanding operations of one kind and name are an error on this rank alone. Disagreement
@@ -158,7 +177,7 @@ int32_t ronde_broadcast_async(ronde_context *context, const char *name, const vo
 
 /* Rows of all ranks one after the other in rank order. A row is row_count elements, equal on all
  * ranks; `rows` may differ by rank. `out` has room for out_rows rows; rows_by_rank (NULL, or an
- * array of ronde_size entries) receives each rank's rows. With out NULL and out_rows 0 the
+ * array of one entry per rank of the set) receives each rank's rows. With out NULL and out_rows 0 the
  * library allocates the result: ronde_take fetches it. Where out is too small the others get
  * their result and this rank RONDE_ERR_TRUNCATED. In place: `in` is the address of this rank's
  * rows in `out`. call->shape, where given, describes `in`: first entry `rows`, the others
@@ -166,6 +185,94 @@ int32_t ronde_broadcast_async(ronde_context *context, const char *name, const vo
 int32_t ronde_allgather_async(ronde_context *context, const char *name, const void *in, size_t rows,
                               size_t row_count, int32_t dtype, void *out, size_t out_rows,
                               size_t *rows_by_rank, const ronde_call *call, uint64_t *handle);
+
+/* Every rank's `count` elements, combined by op, to the root alone (out is not looked at elsewhere
+ * and may be NULL). The same bits as an allreduce. root: a global rank. */
+int32_t ronde_reduce_async(ronde_context *context, const char *name, const void *in, void *out,
+                           size_t count, int32_t dtype, int32_t op, int32_t root,
+                           const ronde_call *call, uint64_t *handle);
+
+/* Every rank's rows x row_count elements, combined by op; each rank gets its share of the rows, in
+ * order of rank: ronde_share_rows(rows, ranks, rank) of them. `out` has room for that share (out_rows
+ * rows or more), or is NULL (out_rows 0): the library makes it, ronde_take. In place: `in` is the
+ * address of `out`, and the share is written to its beginning. */
+int32_t ronde_reducescatter_async(ronde_context *context, const char *name, const void *in,
+                                  size_t rows, size_t row_count, int32_t dtype, int32_t op,
+                                  void *out, size_t out_rows, const ronde_call *call,
+                                  uint64_t *handle);
+/* Pure. rows / ranks, and one more for the first rows % ranks ranks; 0 for a rank that is none. */
+size_t ronde_share_rows(size_t rows, int32_t ranks, int32_t rank);
+
+/* Rows from each rank to each: the first splits[0] rows of `in` go to the set's rank 0, the next
+ * splits[1] to rank 1, ...; splits add up to rows (NULL: even, and rows must divide; where some pass
+ * NULL, all must). `out` receives rows by rank of origin, one after the other; received (NULL, or an
+ * array of one entry per rank) their numbers. Room and `out` NULL as in an allgather. In and out do
+ * not overlap. */
+int32_t ronde_alltoall_async(ronde_context *context, const char *name, const void *in,
+                             const size_t *splits, size_t rows, size_t row_count, int32_t dtype,
+                             void *out, size_t out_rows, size_t *received, const ronde_call *call,
+                             uint64_t *handle);
+
+/* As an allgather, but to the root alone: elsewhere out, out_rows and rows_by_rank are not looked
+ * at. root: a global rank. */
+int32_t ronde_gather_async(ronde_context *context, const char *name, const void *in, size_t rows,
+                           size_t row_count, int32_t dtype, void *out, size_t out_rows,
+                           size_t *rows_by_rank, int32_t root, const ronde_call *call,
+                           uint64_t *handle);
+
+/* The root's rows, rows_by_rank[r] of them to rank r of the set in order (NULL: shares as of
+ * ronde_share_rows). On other ranks in, rows and rows_by_rank are not looked at. *received (or NULL)
+ * is the number of rows that came; room and `out` NULL as in an allgather. */
+int32_t ronde_scatter_async(ronde_context *context, const char *name, const void *in,
+                            const size_t *rows_by_rank, size_t rows, size_t row_count,
+                            int32_t dtype, void *out, size_t out_rows, size_t *received,
+                            int32_t root, const ronde_call *call, uint64_t *handle);
+
+/* One rank's `count` elements to another: they meet by name, sender and receiver. to, from: global
+ * ranks of the set, this one included. Neither waits for a third rank's data; a pair's messages are
+ * moved in the order in which they are agreed. Not in a group; prescale and postscale are not used. */
+int32_t ronde_send_async(ronde_context *context, const char *name, const void *in, size_t count,
+                         int32_t dtype, int32_t to, const ronde_call *call, uint64_t *handle);
+int32_t ronde_recv_async(ronde_context *context, const char *name, void *out, size_t count,
+                         int32_t dtype, int32_t from, const ronde_call *call, uint64_t *handle);
+
+/* Done when all ranks of the set have submitted it. Several may be outstanding, and others beside. */
+int32_t ronde_barrier_async(ronde_context *context, const char *name, const ronde_call *call,
+                            uint64_t *handle);
+
+/* "I have no more data": until all ranks of the set have joined, this rank counts as contributing
+ * nothing to every operation that the others submit: an empty contribution to an allgather, gather or
+ * all-to-all, nothing at all to a reduction (an average divides as call->divide says). Operations
+ * whose root has joined, and sends to or receives from it, fail with RONDE_ERR_MISMATCH. Done when all
+ * have joined; *last_rank (or NULL) is the global rank that did so last, the same everywhere. What this
+ * rank submitted before takes part; submitting in the set meanwhile is RONDE_ERR_ARGUMENT. */
+int32_t ronde_join_async(ronde_context *context, int32_t *last_rank, const ronde_call *call,
+                         uint64_t *handle);
+
+/* Rows of a sparse tensor: row i of `values` (row_count elements) belongs at indices[i]. All ranks get
+ * all rows, those of one index combined by op in order of rank, sorted by index: ronde_take_sparse
+ * fetches them. rows may differ by rank. op: any but Adasum and the weighted average; an average
+ * divides by the ranks that contributed (call->divide). */
+int32_t ronde_sparse_allreduce_async(ronde_context *context, const char *name,
+                                     const int64_t *indices, const void *values, size_t rows,
+                                     size_t row_count, int32_t dtype, int32_t op,
+                                     const ronde_call *call, uint64_t *handle);
+
+/* ---- groups ---------------------------------------------------------------------------------- */
+
+/* Local. Operations that complete together or not at all: begin, submit with call->group set to what
+ * begin gave (asynchronous forms of allreduce, broadcast, allgather, reduce, reducescatter, alltoall,
+ * gather, scatter and sparse allreduce, of one process set, by one thread), then end. Nothing is
+ * queued before the end. If any submission was refused, the end refuses the whole group with the text
+ * of every refusal, and all handles of the group are stale. The other ranks must submit the same
+ * group; where one of its tensors fails on any rank, the whole group fails on all of them, with that
+ * tensor's error. */
+int32_t ronde_group_begin(ronde_context *context, uint64_t *group);
+int32_t ronde_group_end(ronde_context *context, uint64_t group);
+/* Instead of the end: forgets the group; its handles are stale. */
+int32_t ronde_group_cancel(ronde_context *context, uint64_t group);
+
+/* ---- handles --------------------------------------------------------------------------------- */
 
 /* Local, does not block. RONDE_OK: done; RONDE_PENDING; or the operation's error. The handle
  * stays valid. */
@@ -175,12 +282,15 @@ int32_t ronde_poll(ronde_context *context, uint64_t handle);
 int32_t ronde_wait(ronde_context *context, uint64_t handle);
 /* The same, for at most `seconds`; then RONDE_PENDING, and the handle stays valid. */
 int32_t ronde_wait_for(ronde_context *context, uint64_t handle, double seconds);
-/* Local. Hands over the result that the library allocated for a finished allgather whose `out`
- * was NULL: its address and rows. Call before ronde_wait; release with ronde_free. */
+/* Local. Hands over the result that the library allocated for a finished operation whose `out` was
+ * NULL: its address and rows. Call before ronde_wait; release with ronde_free. */
 int32_t ronde_take(ronde_context *context, uint64_t handle, void **memory, size_t *rows);
+/* The same for a sparse allreduce; where there are no rows both are NULL. Release both. */
+int32_t ronde_take_sparse(ronde_context *context, uint64_t handle, int64_t **indices, void **values,
+                          size_t *rows);
 
-/* Blocking forms: submit and wait. (An allgather whose `out` is NULL may gather no rows: nobody
- * could take what the library would make.) */
+/* Blocking forms: submit and wait. (Where the library would make the result, `out` NULL, there may be
+ * no rows: nobody could take it. A sparse allreduce has no blocking form.) */
 int32_t ronde_allreduce(ronde_context *context, const char *name, const void *in, void *out,
                         size_t count, int32_t dtype, int32_t op, const ronde_call *call);
 int32_t ronde_broadcast(ronde_context *context, const char *name, const void *in, void *out,
@@ -188,6 +298,57 @@ int32_t ronde_broadcast(ronde_context *context, const char *name, const void *in
 int32_t ronde_allgather(ronde_context *context, const char *name, const void *in, size_t rows,
                         size_t row_count, int32_t dtype, void *out, size_t out_rows,
                         size_t *rows_by_rank, const ronde_call *call);
+
+int32_t ronde_reduce(ronde_context *context, const char *name, const void *in, void *out,
+                     size_t count, int32_t dtype, int32_t op, int32_t root, const ronde_call *call);
+int32_t ronde_reducescatter(ronde_context *context, const char *name, const void *in, size_t rows,
+                            size_t row_count, int32_t dtype, int32_t op, void *out, size_t out_rows,
+                            const ronde_call *call);
+int32_t ronde_alltoall(ronde_context *context, const char *name, const void *in,
+                       const size_t *splits, size_t rows, size_t row_count, int32_t dtype, void *out,
+                       size_t out_rows, size_t *received, const ronde_call *call);
+int32_t ronde_gather(ronde_context *context, const char *name, const void *in, size_t rows,
+                     size_t row_count, int32_t dtype, void *out, size_t out_rows,
+                     size_t *rows_by_rank, int32_t root, const ronde_call *call);
+int32_t ronde_scatter(ronde_context *context, const char *name, const void *in,
+                      const size_t *rows_by_rank, size_t rows, size_t row_count, int32_t dtype,
+                      void *out, size_t out_rows, size_t *received, int32_t root,
+                      const ronde_call *call);
+int32_t ronde_send(ronde_context *context, const char *name, const void *in, size_t count,
+                   int32_t dtype, int32_t to, const ronde_call *call);
+int32_t ronde_recv(ronde_context *context, const char *name, void *out, size_t count, int32_t dtype,
+                   int32_t from, const ronde_call *call);
+int32_t ronde_barrier(ronde_context *context, const char *name, const ronde_call *call);
+int32_t ronde_join(ronde_context *context, int32_t *last_rank, const ronde_call *call);
+
+/* ---- process sets ---------------------------------------------------------------------------- */
+
+/* A process set is some of the ranks, in which operations are matched and run of their own: sets
+ * progress independently. Set 0 is all ranks. The setting process_sets makes sets at opening, numbered
+ * from 1; these calls make more, and numbers are the same on all ranks and never used again. All four
+ * are collective over all ranks of the context, members or not, blocking, one at a time.
+ * RONDE_ERR_MISMATCH everywhere where ranks disagree; RONDE_ERR_MEMORY where there are 500 sets. */
+
+/* The n distinct global ranks of `ranks`, in any order, the same on all ranks. */
+int32_t ronde_process_set_add(ronde_context *context, const int32_t *ranks, int32_t n,
+                              int32_t *process_set);
+/* One set per colour (0 or more), of the ranks that pass it; *process_set is that of this rank's
+ * colour, or -1 where that is negative. */
+int32_t ronde_process_set_split(ronde_context *context, int32_t colour, int32_t *process_set);
+/* The sets of the ranks of each caller's communicator (its Fortran handle; MPI_COMM_NULL's: none, then
+ * *process_set is -1). Its ranks must be ranks of the context, and know the same communicator. */
+int32_t ronde_process_set_from_communicator(ronde_context *context, int32_t communicator,
+                                            int32_t *process_set);
+/* Waits for this rank's operations in the set, and for all ranks; then the number is unknown. Set 0 is
+ * RONDE_ERR_PROCESS_SET. */
+int32_t ronde_process_set_remove(ronde_context *context, int32_t process_set);
+
+/* Local. The caller's rank in the set (-1: no member), its size (-1: no such set); its global ranks in
+ * order, as far as `room` allows, and how many there are. */
+int32_t ronde_process_set_rank(ronde_context *context, int32_t process_set);
+int32_t ronde_process_set_size(ronde_context *context, int32_t process_set);
+int32_t ronde_process_set_ranks(ronde_context *context, int32_t process_set, int32_t *ranks,
+                                int32_t room, int32_t *n);
 
 /* ---- direct operations ----------------------------------------------------------------------- */
 
@@ -203,6 +364,16 @@ int32_t ronde_direct_broadcast(ronde_context *context, const void *in, void *out
 int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t rows,
                                size_t row_count, int32_t dtype, void *out,
                                const size_t *rows_by_rank, const ronde_call *call);
+
+/* ---- the timeline ---------------------------------------------------------------------------- */
+
+/* Local. Records what this rank does from now on in the file PATH.RANK.json, in the format of Chrome
+ * and Perfetto, valid at all times; ronde-trace reads the files of all ranks. The setting `timeline`
+ * does so from the opening. RONDE_ERR_ARGUMENT where one is being recorded, RONDE_ERR_SYSTEM where the
+ * file cannot be written. */
+int32_t ronde_timeline_start(ronde_context *context, const char *path);
+/* Local. Writes what is recorded, and ends it. */
+int32_t ronde_timeline_stop(ronde_context *context);
 
 /* ---- telling what happened ------------------------------------------------------------------- */
 
@@ -234,6 +405,8 @@ typedef struct ronde_counters {
     uint64_t thread_wakeups;    /* times that the coordinator thread woke */
     uint64_t thread_cpu_us;     /* CPU time of the coordinator thread */
     uint64_t direct_operations; /* direct operations completed on this rank */
+    uint64_t batches;           /* bins that were announced whole, by one number, on this rank */
+    uint64_t negotiated;        /* bins that had to be agreed on tensor by tensor */
 } ronde_counters;
 
 /* Local. Fills the first `size` bytes of *counters (pass sizeof(ronde_counters)). */

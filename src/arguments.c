@@ -1,5 +1,4 @@
 /* Checks what callers pass. Every refusal is local and immediate, and says what was passed. */
-#include <math.h>
 #include <string.h>
 
 #include "base/dtype.h"
@@ -8,7 +7,7 @@
 
 void ronde_call_init(ronde_call *call, size_t size)
 {
-    ronde_call defaults = {.size = (uint32_t)size, .prescale = 1, .postscale = 1};
+    ronde_call defaults = {.size = (uint32_t)size, .prescale = 1, .postscale = 1, .weight = 1};
     if (!call)
         return;
     memset(call, 0, size);
@@ -33,7 +32,59 @@ int32_t ronde__check_driver(const ronde_context *context, int is_direct)
     return ronde__net_check_thread(context->net);
 }
 
-/* The caller's options, with defaults for what its version did not know. */
+/* ---- what kinds have ------------------------------------------------------------------------- */
+
+enum trait {
+    READS = 1,         /* every rank's `in` ... */
+    READS_ROOT = 2,    /* ... or the root's only */
+    WRITES = 4,        /* every rank's `out` ... */
+    WRITES_ROOT = 8,   /* ... or the root's only; as many elements as `in` */
+    HAS_OP = 16,
+    HAS_ROOT = 32,
+    HAS_ROWS = 64,     /* in is rows x row_count, and out has room for out_rows */
+    IS_PAIR = 128,
+    HAS_GROUPS = 256   /* may be in a group */
+};
+
+static int traits(enum kind kind)
+{
+    switch (kind) {
+    case KIND_ALLREDUCE: return READS | WRITES | HAS_OP | HAS_GROUPS;
+    case KIND_BROADCAST: return READS_ROOT | WRITES | HAS_ROOT | HAS_GROUPS;
+    case KIND_ALLGATHER: return READS | HAS_ROWS | HAS_GROUPS;
+    case KIND_REDUCE: return READS | WRITES_ROOT | HAS_OP | HAS_ROOT | HAS_GROUPS;
+    case KIND_REDUCESCATTER: return READS | HAS_OP | HAS_ROWS | HAS_GROUPS;
+    case KIND_ALLTOALL: return READS | HAS_ROWS | HAS_GROUPS;
+    case KIND_GATHER: return READS | HAS_ROWS | HAS_ROOT | HAS_GROUPS;
+    case KIND_SCATTER: return READS_ROOT | HAS_ROWS | HAS_ROOT | HAS_GROUPS;
+    case KIND_SPARSE: return READS | HAS_OP | HAS_ROWS | HAS_GROUPS;
+    case KIND_BARRIER:
+    case KIND_JOIN: return 0;
+    case KIND_SEND: return READS | IS_PAIR;
+    case KIND_RECV: return WRITES | IS_PAIR;
+    }
+    return 0;
+}
+
+static int is_root(const ronde_context *context, const struct demand *d)
+{
+    return context->net->rank == d->root;
+}
+
+static int reads(const ronde_context *context, const struct demand *d)
+{
+    int t = traits(d->kind);
+    return (t & READS) || ((t & READS_ROOT) && is_root(context, d));
+}
+
+static int writes(const ronde_context *context, const struct demand *d)
+{
+    int t = traits(d->kind);
+    return (t & WRITES) || ((t & WRITES_ROOT) && is_root(context, d));
+}
+
+/* ---- the call's options ---------------------------------------------------------------------- */
+
 static int32_t read_call(const ronde_call *call, ronde_call *read)
 {
     ronde_call_init(read, sizeof(*read));
@@ -45,28 +96,71 @@ static int32_t read_call(const ronde_call *call, ronde_call *read)
                            "ronde_call_init first",
                            call->size);
     memcpy(read, call, call->size < sizeof(*read) ? call->size : sizeof(*read));
-    if (read->process_set != 0)
+    if (read->divide != RONDE_DIVIDE_CONTRIBUTORS && read->divide != RONDE_DIVIDE_SIZE)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "unknown division %d: use enum ronde_divide",
+                           read->divide);
+    if (!(read->deadline >= 0))
+        return ronde__fail(RONDE_ERR_ARGUMENT, "a deadline of %g seconds", read->deadline);
+    return RONDE_OK;
+}
+
+int32_t ronde__read_demand(const ronde_context *context, struct demand *d)
+{
+    int32_t status = read_call(d->call, &d->read);
+    if (status)
+        return status;
+    d->list = ronde__sets_find(context->coordinator, d->read.process_set);
+    if (!d->list)
         return ronde__fail(RONDE_ERR_PROCESS_SET, "unknown process set %d: 0 is all ranks",
-                           read->process_set);
+                           d->read.process_set);
+    d->set = d->list->set;
+    if (!d->set)
+        return ronde__fail(RONDE_ERR_PROCESS_SET, "this rank %d is no member of process set %d",
+                           context->net->rank, d->read.process_set);
+    return RONDE_OK;
+}
+
+/* ---- values ---------------------------------------------------------------------------------- */
+
+static int32_t check_op(const struct demand *d)
+{
+    if (!ronde__op_is_valid(d->op))
+        return ronde__fail(RONDE_ERR_ARGUMENT, "unknown op %d: use enum ronde_op", d->op);
+    int special = d->op == RONDE_ADASUM || d->op == RONDE_WEIGHTED_AVERAGE;
+    if (special && d->kind != KIND_ALLREDUCE)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "%s is an op of allreduce alone, not of %s",
+                           ronde_op_name(d->op), ronde__kind_name(d->kind));
+    if (!ronde__op_fits(d->op, d->dtype))
+        return ronde__fail(RONDE_ERR_ARGUMENT, "there is no %s of %s", ronde_op_name(d->op),
+                           ronde_dtype_name(d->dtype));
+    if (d->op == RONDE_WEIGHTED_AVERAGE &&
+        !(d->read.weight >= 0 && d->read.weight <= 1.7976931348623157e308))
+        return ronde__fail(RONDE_ERR_ARGUMENT, "a weight of %g: it must be 0 or more, and finite",
+                           d->read.weight);
     return RONDE_OK;
 }
 
 static int32_t check_values(const ronde_context *context, const struct demand *d)
 {
+    int t = traits(d->kind);
+    if (!t) /* a barrier or a join */
+        return RONDE_OK;
     if (!ronde__dtype_is_valid(d->dtype))
         return ronde__fail(RONDE_ERR_ARGUMENT, "unknown dtype %d: use enum ronde_dtype", d->dtype);
-    if (!ronde__op_is_valid(d->op))
-        return ronde__fail(RONDE_ERR_ARGUMENT, "unknown op %d: use enum ronde_op", d->op);
-    if (d->root < 0 || d->root >= context->net->size)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "root %d is none of the %d ranks", d->root,
+    const char *end = t & IS_PAIR ? "the other end" : "root";
+    if ((t & (HAS_ROOT | IS_PAIR)) && (d->root < 0 || d->root >= context->net->size))
+        return ronde__fail(RONDE_ERR_ARGUMENT, "%s %d is none of the %d ranks", end, d->root,
                            context->net->size);
-    return RONDE_OK;
+    if ((t & (HAS_ROOT | IS_PAIR)) && d->set && ronde__set_rank_of(d->set, d->root) < 0)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "%s %d is no member of process set %d", end, d->root,
+                           d->set->id);
+    return t & HAS_OP ? check_op(d) : RONDE_OK;
 }
 
-/* Elements and bytes of the input; for an allgather from rows and row_count. */
+/* Elements and bytes of the input. */
 static int32_t measure(struct demand *d)
 {
-    if (d->kind == KIND_ALLGATHER) {
+    if (traits(d->kind) & HAS_ROWS) {
         if (d->row_count && d->rows > SIZE_MAX / d->row_count)
             return ronde__fail(RONDE_ERR_OVERFLOW,
                                "%zu rows of %zu elements exceed the address "
@@ -77,59 +171,90 @@ static int32_t measure(struct demand *d)
     return ronde__bytes_of(d->count, d->dtype, &d->bytes);
 }
 
-static int overlap(const void *a, const void *b, size_t bytes)
+/* ---- rows ------------------------------------------------------------------------------------ */
+
+size_t ronde_share_rows(size_t rows, int32_t ranks, int32_t rank)
 {
-    uintptr_t x = (uintptr_t)a, y = (uintptr_t)b;
-    return x < y + bytes && y < x + bytes;
+    if (ranks <= 0 || rank < 0 || rank >= ranks)
+        return 0;
+    return rows / (size_t)ranks + ((size_t)rank < rows % (size_t)ranks);
 }
 
-static int32_t check_memory(const ronde_context *context, const struct demand *d)
+static int32_t check_splits(const struct demand *d)
 {
-    int reads = d->kind != KIND_BROADCAST || context->net->rank == d->root;
-    int writes = d->kind != KIND_ALLGATHER;
-    if (reads && d->bytes && !d->in)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "the input is NULL, but has %zu elements", d->count);
-    if (writes && d->bytes && !d->out)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "the output is NULL, but has %zu elements",
-                           d->count);
-    if (!writes && !d->out && d->out_rows)
+    size_t sum = 0, n = (size_t)d->set->net->size;
+    if (!d->splits && d->kind == KIND_ALLTOALL && d->rows % n)
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "%zu rows do not divide among %zu ranks: pass splits", d->rows, n);
+    for (size_t rank = 0; rank < n && d->splits; rank++)
+        if (__builtin_add_overflow(sum, d->splits[rank], &sum))
+            return ronde__fail(RONDE_ERR_OVERFLOW, "the splits exceed the address space");
+    if (d->splits && sum != d->rows)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "the splits add up to %zu rows, but there are %zu",
+                           sum, d->rows);
+    return RONDE_OK;
+}
+
+static int32_t check_rows(const ronde_context *context, const struct demand *d)
+{
+    int t = traits(d->kind);
+    if (!(t & HAS_ROWS) || d->kind == KIND_SPARSE)
+        return RONDE_OK;
+    if (!d->out && d->out_rows && (d->kind != KIND_GATHER || is_root(context, d)))
         return ronde__fail(RONDE_ERR_ARGUMENT,
                            "the output is NULL, but has room for %zu rows: "
                            "pass 0 to have it made",
                            d->out_rows);
-    if (reads && writes && d->in != d->out && d->bytes && overlap(d->in, d->out, d->bytes))
+    if (d->kind == KIND_REDUCESCATTER && d->set) {
+        size_t share = ronde_share_rows(d->rows, d->set->net->size, d->set->net->rank);
+        if (d->out && d->out_rows < share)
+            return ronde__fail(RONDE_ERR_ARGUMENT,
+                               "the output has room for %zu rows, but this rank's share is %zu",
+                               d->out_rows, share);
+    }
+    int splits = d->kind == KIND_ALLTOALL || (d->kind == KIND_SCATTER && is_root(context, d));
+    return splits && d->set ? check_splits(d) : RONDE_OK;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static int overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
+{
+    uintptr_t x = (uintptr_t)a, y = (uintptr_t)b;
+    return x < y + b_bytes && y < x + a_bytes;
+}
+
+/* Bytes that this rank writes to the caller's output, where that is known here. */
+static size_t bytes_out(const ronde_context *context, const struct demand *d)
+{
+    if (writes(context, d))
+        return d->bytes;
+    if (d->kind != KIND_REDUCESCATTER || !d->set || !d->rows || !d->out)
+        return 0;
+    return ronde_share_rows(d->rows, d->set->net->size, d->set->net->rank) * (d->bytes / d->rows);
+}
+
+static int32_t check_memory(const ronde_context *context, const struct demand *d)
+{
+    if (reads(context, d) && d->bytes && !d->in)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "the input is NULL, but has %zu elements", d->count);
+    if (writes(context, d) && d->bytes && !d->out)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "the output is NULL, but has %zu elements",
+                           d->count);
+    if (d->kind == KIND_SPARSE && d->rows && !d->indices)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "the indices are NULL, but there are %zu rows",
+                           d->rows);
+    size_t out = bytes_out(context, d);
+    if (reads(context, d) && d->in != d->out && d->bytes && out &&
+        overlap(d->in, d->bytes, d->out, out))
         return ronde__fail(RONDE_ERR_ARGUMENT, "input and output overlap by a part: make them "
                                                "equal, or apart");
     return RONDE_OK;
 }
 
-/* The caller's shape, which must hold the count, or [count], or [rows, row_count]. */
-static int32_t fill_shape(struct signature *s, const struct demand *d, const ronde_call *call)
-{
-    if (!call->shape) {
-        s->shape[0] = d->kind == KIND_ALLGATHER ? d->rows : d->count;
-        s->shape[1] = d->row_count;
-        s->dimensions = d->kind == KIND_ALLGATHER ? 2 : 1;
-        return RONDE_OK;
-    }
-    int least = d->kind == KIND_ALLGATHER ? 1 : 0;
-    if (call->dimensions < least || call->dimensions > SHAPE_DIMENSIONS)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "a shape of %d dimensions: %d to %d are possible",
-                           call->dimensions, least, SHAPE_DIMENSIONS);
-    size_t product = 1;
-    for (int i = 0; i < call->dimensions; i++) {
-        s->shape[i] = call->shape[i];
-        if (__builtin_mul_overflow(product, call->shape[i], &product) && d->count)
-            return ronde__fail(RONDE_ERR_OVERFLOW, "the shape's product exceeds the address space");
-    }
-    s->dimensions = (uint8_t)call->dimensions;
-    if (product != d->count || (least && call->shape[0] != d->rows))
-        return ronde__fail(RONDE_ERR_ARGUMENT, "the shape holds %zu elements, but the call has %zu",
-                           product, d->count);
-    return RONDE_OK;
-}
+/* ---- names and shapes ------------------------------------------------------------------------ */
 
-/* "allreduce#7": what coordinator.c makes of the counter. */
+/* "allreduce#7": what is made of the counter, or the library's own. */
 static int is_drawn(const char *name)
 {
     for (int kind = 0; kind < KINDS; kind++) {
@@ -140,35 +265,117 @@ static int is_drawn(const char *name)
     return 0;
 }
 
-int32_t ronde__check_demand(const ronde_context *context, const char *name, struct demand *d,
-                            const ronde_call *call)
+static int32_t check_name(const struct demand *d)
 {
-    ronde_call read;
-    int32_t status = read_call(call, &read);
+    const char *name = d->name;
+    if (!name && traits(d->kind) & IS_PAIR)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "a %s needs a name, by which its other end is found",
+                           ronde__kind_name(d->kind));
+    if (!name)
+        return RONDE_OK;
+    if (strnlen(name, NAME_BYTES + 1) > NAME_BYTES)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "the name '%.40s...' is longer than %d bytes", name,
+                           NAME_BYTES);
+    if (is_drawn(name) && d->kind != KIND_JOIN)
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "the name '%.40s' has the form of those drawn for "
+                           "unnamed operations: choose another",
+                           name);
+    if (!*name)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "the name is empty: pass NULL to have one drawn");
+    return RONDE_OK;
+}
+
+static int32_t copy_shape(struct signature *s, const ronde_call *call, int least, size_t *product)
+{
+    if (call->dimensions < least || call->dimensions > SHAPE_DIMENSIONS)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "a shape of %d dimensions: %d to %d are possible",
+                           call->dimensions, least, SHAPE_DIMENSIONS);
+    int overflow = 0, empty = 0;
+    *product = 1;
+    for (int i = least; i < call->dimensions; i++) {
+        overflow |= __builtin_mul_overflow(*product, call->shape[i], product);
+        empty |= !call->shape[i];
+    }
+    for (int i = 0; i < call->dimensions; i++)
+        s->shape[i] = call->shape[i];
+    s->dimensions = (uint8_t)call->dimensions;
+    if (overflow && !empty)
+        return ronde__fail(RONDE_ERR_OVERFLOW, "the shape's product exceeds the address space");
+    *product = empty ? 0 : *product;
+    return RONDE_OK;
+}
+
+/* The caller's shape, which must hold the count, or [count], or [rows, row_count]. */
+static int32_t fill_shape(const ronde_context *context, struct signature *s, const struct demand *d)
+{
+    int rows = traits(d->kind) & HAS_ROWS ? 1 : 0;
+    if (!d->read.shape || !traits(d->kind)) {
+        s->shape[0] = rows ? d->rows : d->count;
+        s->shape[1] = d->row_count;
+        s->dimensions = rows ? 2 : 1;
+        return RONDE_OK;
+    }
+    size_t product = 0;
+    int32_t status = copy_shape(s, &d->read, rows, &product);
+    int has_rows = rows && reads(context, d);
+    if (!status && (product != (rows ? d->row_count : d->count) ||
+                    (has_rows && d->read.shape[0] != d->rows)))
+        status = ronde__fail(RONDE_ERR_ARGUMENT,
+                             "the shape holds %zu elements%s, but the call has %zu", product,
+                             rows ? " a row" : "", rows ? d->row_count : d->count);
+    if (rows)
+        s->shape[0] = d->rows;
+    return status;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static int32_t check_group(const struct demand *d)
+{
+    if (d->read.group && !(traits(d->kind) & HAS_GROUPS))
+        return ronde__fail(RONDE_ERR_ARGUMENT, "a %s cannot be in a group",
+                           ronde__kind_name(d->kind));
+    return RONDE_OK;
+}
+
+int32_t ronde__check_demand(const ronde_context *context, struct demand *d)
+{
+    int32_t status = check_values(context, d);
+    /* What others pass is nobody's business here. */
+    if (!status && d->kind == KIND_SCATTER && !is_root(context, d)) {
+        d->rows = 0;
+        d->in = NULL;
+        d->splits = NULL;
+    }
+    if (!status && d->kind == KIND_GATHER && !is_root(context, d)) {
+        d->out = NULL;
+        d->out_rows = 0;
+        d->rows_by_rank = NULL;
+    }
     if (!status)
-        status = check_values(context, d);
+        status = check_name(d);
     if (!status)
         status = measure(d);
     if (!status)
+        status = check_rows(context, d);
+    if (!status)
         status = check_memory(context, d);
-    if (!status && name && strnlen(name, NAME_BYTES + 1) > NAME_BYTES)
-        status = ronde__fail(RONDE_ERR_ARGUMENT, "the name '%.40s...' is longer than %d bytes",
-                             name, NAME_BYTES);
-    if (!status && name && is_drawn(name))
-        status = ronde__fail(RONDE_ERR_ARGUMENT,
-                             "the name '%.40s' has the form of those drawn for "
-                             "unnamed operations: choose another",
-                             name);
-    if (!status && name && !*name)
-        status = ronde__fail(RONDE_ERR_ARGUMENT, "the name is empty: pass NULL to have one drawn");
+    if (!status)
+        status = check_group(d);
     if (status)
         return status;
-    struct signature *s = &d->signature;
-    *s = (struct signature){.kind = (uint8_t)d->kind,
-                            .dtype = (uint8_t)d->dtype,
-                            .op = (uint8_t)d->op,
-                            .root = d->root,
-                            .prescale = read.prescale,
-                            .postscale = read.postscale};
-    return fill_shape(s, d, &read);
+    int averages = (traits(d->kind) & HAS_OP) && d->op == RONDE_AVERAGE;
+    int pair = traits(d->kind) & IS_PAIR;
+    int flags = averages && d->read.divide == RONDE_DIVIDE_SIZE ? SIGNATURE_DIVIDE_SIZE : 0;
+    if (d->kind == KIND_ALLTOALL && d->splits)
+        flags |= SIGNATURE_SPLITS;
+    d->signature = (struct signature){.kind = (uint8_t)d->kind,
+                                      .dtype = (uint8_t)d->dtype,
+                                      .op = (uint8_t)d->op,
+                                      .flags = (uint8_t)flags,
+                                      .root = d->kind == KIND_SEND ? context->net->rank : d->root,
+                                      .prescale = pair ? 1 : d->read.prescale,
+                                      .postscale = pair ? 1 : d->read.postscale};
+    return fill_shape(context, &d->signature, d);
 }

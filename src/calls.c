@@ -1,57 +1,151 @@
-/* Named operations: check, queue, and hand out a handle or wait. */
+/* From a call to a request: check, queue, and hand out a handle or wait; and what handles are for. */
+#include "calls.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/status.h"
-#include "context.h"
+#include "fusion/layout.h"
 
-/* Copies what was asked for into a request, and submits it. waits: the calling thread will wait. */
-static int32_t submit(ronde_context *context, const char *name, struct demand *demand,
-                      size_t *rows_by_rank, const ronde_call *call, int waits,
-                      struct request **submitted)
+/* ---- requests -------------------------------------------------------------------------------- */
+
+/* The rows that each rank gets, written out where they are even. */
+static int32_t copy_splits(struct request *request, const struct demand *d)
 {
-    int32_t status = ronde__check_open(context);
-    if (status)
-        return status;
+    size_t n = (size_t)d->set->net->size, from;
+    request->splits = calloc(n, sizeof(*request->splits));
+    if (!request->splits)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the splits of %zu ranks", n);
+    for (size_t rank = 0; rank < n; rank++)
+        if (d->splits)
+            request->splits[rank] = d->splits[rank];
+        else
+            ronde__layout_part(d->rows, (int32_t)n, (int32_t)rank, &from, &request->splits[rank]);
+    return RONDE_OK;
+}
+
+/* What a scatter's root tells: everybody's rows. */
+static int32_t list_words(struct request *request, size_t n)
+{
+    request->words = calloc(2 * n, sizeof(*request->words));
+    if (!request->words)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the rows of %zu ranks", n);
+    for (size_t rank = 0; rank < n; rank++) {
+        request->words[2 * rank] = rank;
+        request->words[2 * rank + 1] = request->splits[rank];
+    }
+    return RONDE_OK;
+}
+
+/* Does the library make the output where the caller has none? */
+static int makes_output(const ronde_context *context, const struct demand *d, int waits)
+{
+    switch (d->kind) {
+    case KIND_ALLGATHER:
+    case KIND_REDUCESCATTER:
+    case KIND_ALLTOALL:
+    case KIND_SCATTER: return !d->out && !waits;
+    case KIND_GATHER: return !d->out && !waits && context->net->rank == d->root;
+    case KIND_SPARSE: return 1;
+    case KIND_ALLREDUCE:
+    case KIND_BROADCAST:
+    case KIND_REDUCE:
+    case KIND_BARRIER:
+    case KIND_JOIN:
+    case KIND_SEND:
+    case KIND_RECV: break;
+    }
+    return 0;
+}
+
+int32_t ronde__make_request(ronde_context *context, const struct demand *d, int waits,
+                            struct request **made)
+{
     struct coordinator *c = context->coordinator;
-    /* Drawn before anything can fail, so that ranks stay matched after a failed call. */
-    uint64_t number = name ? 0 : ronde__queue_draw(&c->queue, demand->kind);
-    if (waits)
-        status = ronde__check_driver(context, 0);
-    if (!status)
-        status = ronde__check_demand(context, name, demand, call);
-    if (status)
-        return status;
     struct request *request = ronde__handles_take(&c->handles);
     if (!request)
         return RONDE_ERR_MEMORY;
-    request->signature = demand->signature;
-    request->in = demand->in;
-    request->out = demand->out;
-    request->count = demand->count;
-    request->rows = demand->rows;
-    request->out_rows = demand->out_rows;
-    request->rows_by_rank = rows_by_rank;
-    request->allocate = demand->kind == KIND_ALLGATHER && !demand->out && !waits;
-    status = ronde__coordinator_submit(c, name, number, request);
+    request->signature = d->signature;
+    request->set = d->set;
+    request->in = d->in;
+    request->out = d->out;
+    request->count = d->count;
+    request->rows = d->rows;
+    request->out_rows = d->out_rows;
+    request->rows_by_rank = d->rows_by_rank;
+    request->received = d->received;
+    request->last_rank = d->last_rank;
+    request->indices = d->indices;
+    request->weight = d->read.weight;
+    request->deadline = d->read.deadline;
+    request->allocate = makes_output(context, d, waits);
+    if (c->timeline)
+        request->submitted_ns = ronde__now_ns();
+    int32_t status = RONDE_OK;
+    if (d->kind == KIND_SEND || d->kind == KIND_RECV)
+        request->peer = ronde__set_rank_of(d->set, d->root);
+    int scatters = d->kind == KIND_SCATTER && context->net->rank == d->root;
+    if (d->kind == KIND_ALLTOALL || scatters)
+        status = copy_splits(request, d);
+    if (!status && scatters)
+        status = list_words(request, (size_t)d->set->net->size);
     if (status)
         ronde__handles_give(&c->handles, request);
+    else
+        *made = request;
+    return status;
+}
+
+/* Drawn before anything can fail, so that ranks stay matched after a failed call. */
+static uint64_t draw(const struct demand *d)
+{
+    return d->name || !d->set ? 0 : ronde__queue_draw(&d->set->queue, d->kind);
+}
+
+static int32_t check(ronde_context *context, struct demand *d, int waits, uint64_t *number)
+{
+    int32_t status = ronde__check_open(context);
+    if (!status)
+        status = ronde__read_demand(context, d);
+    if (status)
+        return status;
+    *number = draw(d);
+    if (waits)
+        status = ronde__check_driver(context, 0);
+    if (!status && waits && d->read.group)
+        status = ronde__fail(RONDE_ERR_ARGUMENT, "a blocking call cannot be in a group");
+    return status ? status : ronde__check_demand(context, d);
+}
+
+/* waits: the calling thread will wait. */
+static int32_t submit(ronde_context *context, const struct demand *d, uint64_t number, int waits,
+                      struct request **submitted)
+{
+    struct request *request;
+    int32_t status = ronde__make_request(context, d, waits, &request);
+    if (status)
+        return status;
+    status = d->kind == KIND_JOIN ? ronde__set_submit_join(d->set, request)
+                                  : ronde__set_submit(d->set, d->name, number, request);
+    if (status)
+        ronde__handles_give(&context->coordinator->handles, request);
     else
         *submitted = request;
     return status;
 }
 
-static int32_t submit_async(ronde_context *context, const char *name, struct demand *demand,
-                            size_t *rows_by_rank, const ronde_call *call, uint64_t *handle)
+int32_t ronde__call_async(ronde_context *context, struct demand *d, uint64_t *handle)
 {
-    if (!handle && context) {
-        if (!name)
-            ronde__queue_draw(&context->coordinator->queue, demand->kind);
-        return ronde__fail(RONDE_ERR_ARGUMENT, "the place for the handle is NULL");
-    }
+    uint64_t number = 0;
+    int32_t status = check(context, d, 0, &number);
+    if (!status && !handle)
+        status = ronde__fail(RONDE_ERR_ARGUMENT, "the place for the handle is NULL");
+    if (context && *context->ours && d->call && d->read.group)
+        return ronde__group_take(context, d->read.group, d, number, status, handle);
     struct request *request;
-    int32_t status = submit(context, name, demand, rows_by_rank, call, 0, &request);
+    if (!status)
+        status = submit(context, d, number, 0, &request);
     if (status)
         return status;
     *handle = ronde__handle_of(request);
@@ -70,84 +164,14 @@ static int32_t finish(struct coordinator *c, struct request *request, int64_t de
     return status;
 }
 
-static int32_t submit_and_wait(ronde_context *context, const char *name, struct demand *demand,
-                               size_t *rows_by_rank, const ronde_call *call)
+int32_t ronde__call_and_wait(ronde_context *context, struct demand *d)
 {
+    uint64_t number = 0;
     struct request *request;
-    int32_t status = submit(context, name, demand, rows_by_rank, call, 1, &request);
+    int32_t status = check(context, d, 1, &number);
+    if (!status)
+        status = submit(context, d, number, 1, &request);
     return status ? status : finish(context->coordinator, request, 0);
-}
-
-/* ---- the operations -------------------------------------------------------------------------- */
-
-static struct demand allreduce(const void *in, void *out, size_t count, int32_t dtype, int32_t op)
-{
-    return (struct demand){
-        .kind = KIND_ALLREDUCE, .in = in, .out = out, .count = count, .dtype = dtype, .op = op};
-}
-
-static struct demand broadcast(const void *in, void *out, size_t count, int32_t dtype, int32_t root)
-{
-    return (struct demand){
-        .kind = KIND_BROADCAST, .in = in, .out = out, .count = count, .dtype = dtype, .root = root};
-}
-
-static struct demand allgather(const void *in, size_t rows, size_t row_count, int32_t dtype,
-                               void *out, size_t out_rows)
-{
-    return (struct demand){.kind = KIND_ALLGATHER,
-                           .in = in,
-                           .rows = rows,
-                           .row_count = row_count,
-                           .dtype = dtype,
-                           .out = out,
-                           .out_rows = out_rows};
-}
-
-int32_t ronde_allreduce_async(ronde_context *context, const char *name, const void *in, void *out,
-                              size_t count, int32_t dtype, int32_t op, const ronde_call *call,
-                              uint64_t *handle)
-{
-    struct demand demand = allreduce(in, out, count, dtype, op);
-    return submit_async(context, name, &demand, NULL, call, handle);
-}
-
-int32_t ronde_broadcast_async(ronde_context *context, const char *name, const void *in, void *out,
-                              size_t count, int32_t dtype, int32_t root, const ronde_call *call,
-                              uint64_t *handle)
-{
-    struct demand demand = broadcast(in, out, count, dtype, root);
-    return submit_async(context, name, &demand, NULL, call, handle);
-}
-
-int32_t ronde_allgather_async(ronde_context *context, const char *name, const void *in, size_t rows,
-                              size_t row_count, int32_t dtype, void *out, size_t out_rows,
-                              size_t *rows_by_rank, const ronde_call *call, uint64_t *handle)
-{
-    struct demand demand = allgather(in, rows, row_count, dtype, out, out_rows);
-    return submit_async(context, name, &demand, rows_by_rank, call, handle);
-}
-
-int32_t ronde_allreduce(ronde_context *context, const char *name, const void *in, void *out,
-                        size_t count, int32_t dtype, int32_t op, const ronde_call *call)
-{
-    struct demand demand = allreduce(in, out, count, dtype, op);
-    return submit_and_wait(context, name, &demand, NULL, call);
-}
-
-int32_t ronde_broadcast(ronde_context *context, const char *name, const void *in, void *out,
-                        size_t count, int32_t dtype, int32_t root, const ronde_call *call)
-{
-    struct demand demand = broadcast(in, out, count, dtype, root);
-    return submit_and_wait(context, name, &demand, NULL, call);
-}
-
-int32_t ronde_allgather(ronde_context *context, const char *name, const void *in, size_t rows,
-                        size_t row_count, int32_t dtype, void *out, size_t out_rows,
-                        size_t *rows_by_rank, const ronde_call *call)
-{
-    struct demand demand = allgather(in, rows, row_count, dtype, out, out_rows);
-    return submit_and_wait(context, name, &demand, rows_by_rank, call);
 }
 
 /* ---- handles --------------------------------------------------------------------------------- */
@@ -192,5 +216,17 @@ int32_t ronde_take(ronde_context *context, uint64_t handle, void **memory, size_
     if (!memory || !rows)
         return ronde__fail(RONDE_ERR_ARGUMENT, "the place for the %s is NULL",
                            memory ? "rows" : "memory");
-    return ronde__handles_take_made(&context->coordinator->handles, handle, memory, rows);
+    return ronde__handles_take_made(&context->coordinator->handles, handle, NULL, memory, rows);
+}
+
+int32_t ronde_take_sparse(ronde_context *context, uint64_t handle, int64_t **indices, void **values,
+                          size_t *rows)
+{
+    int32_t status = ronde__check_open(context);
+    if (status)
+        return status;
+    if (!indices || !values || !rows)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "the place for the %s is NULL",
+                           !indices ? "indices" : !values ? "values" : "rows");
+    return ronde__handles_take_made(&context->coordinator->handles, handle, indices, values, rows);
 }

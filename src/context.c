@@ -77,6 +77,21 @@ static void free_context(ronde_context *context)
     free(context);
 }
 
+/* That the setting can be read; the sets are made when all is open. */
+static int32_t check_sets(const ronde_context *context)
+{
+    const char *text = context->settings.process_sets;
+    int32_t *ranks = calloc((size_t)context->net->size + 1, sizeof(*ranks));
+    int32_t status = ranks ? RONDE_OK
+                           : ronde__fail(RONDE_ERR_MEMORY, "no memory for a list of ranks");
+    while (*text && !status) {
+        int32_t n = 0;
+        status = ronde__sets_read_list(&text, context->net->size, ranks, &n);
+    }
+    free(ranks);
+    return status;
+}
+
 /* What every rank must do alike, or none. */
 static int32_t prepare(ronde_context *context, const char *settings)
 {
@@ -91,6 +106,9 @@ static int32_t prepare(ronde_context *context, const char *settings)
     status = ronde__select_read(&table, context->settings.allreduce);
     if (status)
         return status;
+    status = check_sets(context);
+    if (status)
+        return status;
     return ronde__reduce_choose(context->settings.simd);
 }
 
@@ -100,18 +118,19 @@ static int32_t open_rooms(ronde_context *context)
     int32_t status = ronde__arena_open(&context->arena, net, context->settings.arena_bytes);
     if (status)
         return status;
-    status = ronde__direct_open(&context->direct, net, context->arena, &context->settings);
-    if (status)
-        goto close_arena;
     status = ronde__coordinator_open(&context->coordinator, net, context->arena, &context->settings,
                                      &context->log);
     if (status)
-        goto close_direct;
-    context->direct.link = &context->coordinator->link;
+        goto close_arena;
+    status = ronde__direct_open(&context->direct, net, context->coordinator, &context->settings);
+    if (status)
+        goto close_coordinator;
+    ronde__groups_open(&context->groups);
     return RONDE_OK;
 
-close_direct:
-    ronde__direct_close(&context->direct);
+close_coordinator:
+    ronde__coordinator_stop(context->coordinator);
+    ronde__coordinator_close(context->coordinator);
 close_arena:
     ronde__arena_close(context->arena, net);
     return status;
@@ -119,8 +138,9 @@ close_arena:
 
 static void close_rooms(ronde_context *context)
 {
+    ronde__groups_close(context);
+    ronde__direct_close(&context->direct, context->net);
     ronde__coordinator_close(context->coordinator);
-    ronde__direct_close(&context->direct);
     ronde__arena_close(context->arena, context->net);
 }
 
@@ -134,6 +154,16 @@ static int32_t open_together(ronde_context *context)
     ronde__coordinator_stop(context->coordinator);
     agree(context->net, &context->settings, status); /* ranks may be threads and share memory */
     close_rooms(context);
+    return status;
+}
+
+/* What the settings ask for beside: process sets, alike on all ranks, and a timeline. */
+static int32_t begin(ronde_context *context)
+{
+    const struct settings *settings = &context->settings;
+    int32_t status = ronde__sets_add_text(context->coordinator, settings->process_sets);
+    if (!status && *settings->timeline)
+        status = ronde_timeline_start(context, settings->timeline);
     return status;
 }
 
@@ -152,6 +182,11 @@ int32_t ronde__open_net(struct net *net, const char *settings, ronde_context **c
     if (status) {
         ronde__net_close(net);
         free_context(opened);
+        return status;
+    }
+    status = begin(opened);
+    if (status) {
+        ronde_close(&opened);
         return status;
     }
     *context = opened;
@@ -319,6 +354,8 @@ int32_t ronde_counters_read(ronde_context *context, ronde_counters *counters, si
         .thread_wakeups = atomic_load(&counts->wakeups),
         .thread_cpu_us = atomic_load(&counts->thread_cpu_us),
         .direct_operations = direct,
+        .batches = atomic_load(&counts->batches),
+        .negotiated = atomic_load(&counts->negotiated),
     };
     memset(counters, 0, size);
     memcpy(counters, &read, size < sizeof(read) ? size : sizeof(read));

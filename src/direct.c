@@ -8,19 +8,27 @@
 #include "context.h"
 
 enum {
-    TAG_DIRECT = 2,
     WIRE_NAP_NS = 50000,     /* MPI rings no bell */
     IDLE_STEPS_PER_LOOK = 16 /* looking reads the clock; asleep, these are 8 naps */
 };
 
-int32_t ronde__direct_open(struct direct *direct, struct net *net, const struct arena *arena,
+int32_t ronde__direct_open(struct direct *direct, struct net *net, struct coordinator *coordinator,
                            const struct settings *settings)
 {
-    *direct = (struct direct){0};
-    int32_t status = ronde__communicator_open(&direct->communicator, net, arena, settings,
-                                              TAG_DIRECT);
+    *direct = (struct direct){.coordinator = coordinator};
+    int32_t status = ronde__region_open(&direct->region, net,
+                                        ronde__communicator_bytes(net, settings),
+                                        REGION_COMMITTED);
     if (status)
         return status;
+    const struct communicator_place place = {.memory = direct->region.base,
+                                             .bells = coordinator->lobby.direct,
+                                             .arena = coordinator->arena};
+    status = ronde__communicator_open(&direct->communicator, net, &place, settings, TAG_DIRECT);
+    if (status) {
+        ronde__region_close(&direct->region, net);
+        return status;
+    }
     direct->bytes_of = calloc((size_t)net->size, sizeof(*direct->bytes_of));
     status = direct->bytes_of
                  ? ronde__select_read(&direct->select, settings->allreduce)
@@ -28,19 +36,37 @@ int32_t ronde__direct_open(struct direct *direct, struct net *net, const struct 
     if (status) {
         free(direct->bytes_of);
         ronde__communicator_close(&direct->communicator);
+        ronde__region_close(&direct->region, net);
         return status;
     }
     direct->patience = ronde__patience(net->local_size, settings->spin_us);
-    direct->patience.nap_ns = net->nodes > 1 ? WIRE_NAP_NS : COMMUNICATOR_LOOK_NS;
+    direct->patience.nap_ns = net->nodes > 1 ? WIRE_NAP_NS : LOBBY_LOOK_NS;
     pthread_mutex_init(&direct->lock, NULL);
     return RONDE_OK;
 }
 
-void ronde__direct_close(struct direct *direct)
+void ronde__direct_close(struct direct *direct, const struct net *net)
 {
     free(direct->bytes_of);
     pthread_mutex_destroy(&direct->lock);
     ronde__communicator_close(&direct->communicator);
+    ronde__region_close(&direct->region, net);
+}
+
+/* Whoever has waited for a while counts as an outstanding operation, so that the coordinator watches
+ * the others; it is stepped from here too, for where it has no thread. */
+static int32_t look_around(struct direct *direct)
+{
+    struct coordinator *c = direct->coordinator;
+    int64_t before = direct->looked_ns, nap_ns;
+    int32_t status = ronde__lobby_trouble(&c->lobby, &direct->looked_ns);
+    if (status || before == direct->looked_ns)
+        return status;
+    if (!direct->concerned)
+        atomic_fetch_add(&c->outstanding, 1);
+    direct->concerned = 1;
+    ronde__coordinator_step(c, &nap_ns);
+    return RONDE__IDLE;
 }
 
 /* The communicator's step, with an eye on whether all is well. */
@@ -50,7 +76,7 @@ static int32_t step(void *state)
     int32_t said = ronde__communicator_step(&direct->communicator);
     if (said != RONDE__IDLE || ++direct->idle_steps % IDLE_STEPS_PER_LOOK)
         return said;
-    return ronde__link_trouble(direct->link, &direct->communicator);
+    return look_around(direct);
 }
 
 /* Steps what was started, or passes up why it was not. The lock is held. */
@@ -59,10 +85,14 @@ static int32_t run(struct direct *direct, int32_t status)
     struct communicator *c = &direct->communicator;
     direct->idle_steps = 0;
     if (!status)
-        status = ronde__wait_for(ronde__communicator_bell(c), &direct->patience, step, direct);
+        status = ronde__wait_for(direct->coordinator->lobby.direct[c->net->local_rank],
+                                 &direct->patience, step, direct);
+    if (direct->concerned)
+        atomic_fetch_sub(&direct->coordinator->outstanding, 1);
+    direct->concerned = 0;
     if (status < 0 && !direct->failed) {
         direct->failed = status;
-        ronde__link_tell_fatal(direct->link, status, ronde_last_error());
+        ronde__lobby_tell_fatal(&direct->coordinator->lobby, status, ronde_last_error());
     } else
         direct->operations++;
     return status < 0 ? status : RONDE_OK;
@@ -79,14 +109,29 @@ static int32_t lock(struct direct *direct)
                        ronde_status_name(direct->failed));
 }
 
+/* They are over all ranks, and know no set, group or shape. */
+static int32_t check_demand(const ronde_context *context, struct demand *d)
+{
+    int32_t status = ronde__read_demand(context, d);
+    if (!status && d->read.process_set)
+        status = ronde__fail(RONDE_ERR_PROCESS_SET, "direct operations are over all ranks, process "
+                                                    "set 0");
+    if (!status && (d->op == RONDE_ADASUM || d->op == RONDE_WEIGHTED_AVERAGE))
+        status = ronde__fail(RONDE_ERR_ARGUMENT, "%s is an op of named allreduce alone",
+                             ronde_op_name(d->op));
+    d->read.shape = NULL;
+    d->read.group = 0;
+    return status ? status : ronde__check_demand(context, d);
+}
+
 int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out, size_t count,
                                int32_t dtype, int32_t op, const ronde_call *call)
 {
     int32_t status = ronde__check_driver(context, 1);
     struct demand d = {
-        .kind = KIND_ALLREDUCE, .in = in, .out = out, .count = count, .dtype = dtype, .op = op};
+        .kind = KIND_ALLREDUCE, .in = in, .out = out, .count = count, .dtype = dtype, .op = op, .call = call};
     if (!status)
-        status = ronde__check_demand(context, NULL, &d, call);
+        status = check_demand(context, &d);
     if (status || !count)
         return status;
     struct direct *direct = &context->direct;
@@ -98,7 +143,8 @@ int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out
         return status;
     status = ronde__communicator_start_allreduce(&direct->communicator, &piece, 1, &whole,
                                                  ronde__select(&direct->select, d.bytes,
-                                                               net->nodes));
+                                                               net->nodes),
+                                                 NULL);
     status = run(direct, status);
     pthread_mutex_unlock(&direct->lock);
     return status;
@@ -109,15 +155,16 @@ int32_t ronde_direct_broadcast(ronde_context *context, const void *in, void *out
 {
     int32_t status = ronde__check_driver(context, 1);
     struct demand d = {
-        .kind = KIND_BROADCAST, .in = in, .out = out, .count = count, .dtype = dtype, .root = root};
+        .kind = KIND_BROADCAST, .in = in, .out = out, .count = count, .dtype = dtype, .root = root, .call = call};
     if (!status)
-        status = ronde__check_demand(context, NULL, &d, call);
+        status = check_demand(context, &d);
     if (status || !count)
         return status;
     struct direct *direct = &context->direct;
     if ((status = lock(direct)))
         return status;
-    status = ronde__communicator_start_broadcast(&direct->communicator, in, out, d.bytes, root);
+    const struct piece piece = {in, out, d.bytes};
+    status = ronde__communicator_start_broadcast(&direct->communicator, &piece, 1, root);
     status = run(direct, status);
     pthread_mutex_unlock(&direct->lock);
     return status;
@@ -160,9 +207,10 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
                        .rows = rows,
                        .row_count = row_count,
                        .dtype = dtype,
-                       .out = out};
+                       .out = out,
+                       .call = call};
     if (!status)
-        status = ronde__check_demand(context, NULL, &d, call);
+        status = check_demand(context, &d);
     if (status)
         return status;
     int me = context->net->rank;

@@ -219,7 +219,7 @@ static void ringing_nobody_touches_nothing(void)
 {
     struct bell bells[3] = {{0}};
     ronde__bell_ring(&bells[0]);
-    ronde__bell_ring_others(bells, 3, 1);
+    ronde__bell_ring_others((struct bell *[]){&bells[0], &bells[1], &bells[2]}, 3, 1);
     for (int i = 0; i < 3; i++)
         CHECK(atomic_load(&bells[i].rings) == 0);
 }
@@ -277,6 +277,7 @@ static void ring_others_leaves_ones_own_bell_alone(void)
 {
     enum { RANKS = 3, ME = 1 };
     struct bell bells[RANKS] = {{0}};
+    struct bell *list[RANKS] = {&bells[0], &bells[1], &bells[2]};
     _Atomic int32_t open = 0;
     struct waiter waiters[RANKS];
     pthread_t threads[RANKS];
@@ -287,7 +288,7 @@ static void ring_others_leaves_ones_own_bell_alone(void)
     for (int i = 0; i < RANKS; i++)
         await_sleepers(&bells[i], 1);
     atomic_store_explicit(&open, 1, memory_order_release);
-    ronde__bell_ring_others(bells, RANKS, ME);
+    ronde__bell_ring_others(list, RANKS, ME);
     pthread_join(threads[0], NULL);
     pthread_join(threads[2], NULL);
     uint32_t own_rings = atomic_load(&bells[ME].rings),

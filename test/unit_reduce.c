@@ -62,6 +62,123 @@ static void fill(int32_t dtype, char *p, size_t count, enum flavour flavour)
         fill_one(dtype, p + i * ronde_dtype_bytes(dtype), flavour);
 }
 
+/* ---- what is expected ------------------------------------------------------------------------ */
+
+/* reference.h does the arithmetic ops with one scale. The other ops, weights and a total are here,
+ * each in two steps: the sources scaled and combined, then divided and scaled by its means. */
+
+static double factor(const struct reduction *r, const double *weights, int s)
+{
+    return r->prescale * (weights ? weights[s] : 1);
+}
+
+static double divisor_of(const struct reduction *r)
+{
+    return r->divisor * r->total;
+}
+
+static struct reduction only_combining(const struct reduction *r)
+{
+    return (struct reduction){r->dtype, r->op, 1, 1, 1, 1};
+}
+
+static void expect_double(const struct reduction *r, const double *weights, char *out,
+                          const char *const *x, int n)
+{
+    struct reduction combine = only_combining(r);
+    double scaled[MOST_SOURCES] = {0};
+    uint64_t nan = 0x7ff8000000000000;
+    for (int s = 0; s < n; s++) {
+        memcpy(&scaled[s], x[s], 8);
+        scaled[s] *= factor(r, weights, s);
+    }
+    double value = reference_double(&combine, scaled, n) / divisor_of(r) * r->postscale;
+    memcpy(out, value != value ? (void *)&nan : (void *)&value, 8);
+}
+
+static void expect_float(const struct reduction *r, const double *weights, char *out,
+                         const char *const *x, int n)
+{
+    struct reduction combine = only_combining(r);
+    float scaled[MOST_SOURCES] = {0};
+    for (int s = 0; s < n; s++)
+        scaled[s] = (float)((double)load_float(r->dtype, x[s]) * (float)factor(r, weights, s));
+    float value = (float)((double)reference_float(&combine, scaled, n) / (float)divisor_of(r));
+    store_float(r->dtype, out, (float)((double)value * (float)r->postscale));
+}
+
+static uint64_t scaled_integer(const struct reduction *r, const char *x, double scale)
+{
+    uint64_t value = load_integer(r->dtype, x);
+    if (r->dtype == RONDE_BOOL)
+        return (value != 0) * scale != 0;
+    return scale == 1 ? value
+                      : integer_of_double(integer_as_double(value, r->dtype) * scale, r->dtype);
+}
+
+static uint64_t combined(const struct reduction *r, uint64_t a, uint64_t b)
+{
+    struct reduction combine = only_combining(r);
+    switch (r->op) {
+    case RONDE_LOGICAL_AND: return a && b;
+    case RONDE_LOGICAL_OR: return a || b;
+    case RONDE_BITWISE_AND: return a & b;
+    case RONDE_BITWISE_OR: return a | b;
+    default: break;
+    }
+    if (r->dtype == RONDE_BOOL)
+        return reference_bool(&combine, (const uint8_t[]){(uint8_t)a, (uint8_t)b}, 2);
+    return reference_integer(&combine, (const uint64_t[]){a, b}, 2);
+}
+
+static void expect_integer(const struct reduction *r, const double *weights, char *out,
+                           const char *const *x, int n)
+{
+    int is_logical = r->op == RONDE_LOGICAL_AND || r->op == RONDE_LOGICAL_OR;
+    uint64_t value = scaled_integer(r, x[0], factor(r, weights, 0));
+    value = is_logical ? value != 0 : value;
+    for (int s = 1; s < n; s++)
+        value = combined(r, value, scaled_integer(r, x[s], factor(r, weights, s)));
+    double scaled = integer_as_double(value, r->dtype) / divisor_of(r) * r->postscale;
+    if (r->dtype == RONDE_BOOL)
+        value = scaled != 0;
+    else if (r->postscale != 1 || r->total != 1)
+        value = integer_of_double(scaled, r->dtype);
+    store_integer(r->dtype, out, value);
+}
+
+static void expect_weighted_integer(const struct reduction *r, const double *weights, char *out,
+                                    const char *const *x, int n)
+{
+    double sum = 0;
+    for (int s = 0; s < n; s++)
+        sum += integer_as_double(load_integer(r->dtype, x[s]), r->dtype) * factor(r, weights, s);
+    store_integer(r->dtype, out, integer_of_double(sum / divisor_of(r) * r->postscale, r->dtype));
+}
+
+static void expect(const struct reduction *r, const double *weights, char *out,
+                   const char *const *sources, int n, size_t count)
+{
+    size_t bytes = ronde_dtype_bytes(r->dtype);
+    if (r->op < RONDE_LOGICAL_AND && !weights && r->total == 1) {
+        reference_reduce(r, out, sources, n, count);
+        return;
+    }
+    for (size_t i = 0; i < count * bytes; i += bytes) {
+        const char *x[MOST_SOURCES];
+        for (int s = 0; s < n; s++)
+            x[s] = sources[s] + i;
+        if (r->dtype == RONDE_FLOAT64)
+            expect_double(r, weights, out + i, x, n);
+        else if (ronde__dtype_is_float(r->dtype))
+            expect_float(r, weights, out + i, x, n);
+        else if (weights && r->op == RONDE_SUM && r->dtype != RONDE_BOOL)
+            expect_weighted_integer(r, weights, out + i, x, n);
+        else
+            expect_integer(r, weights, out + i, x, n);
+    }
+}
+
 /* ---- one case -------------------------------------------------------------------------------- */
 
 /* Memory that each run starts from; `sources` lie at their own odd places in it. */
@@ -84,7 +201,8 @@ static int all_are(const char *p, size_t bytes, char value)
 }
 
 /* Into source `target`, or separate where that is -1. 0 where result and guards are right. */
-static int run_differs(const struct reduction *reduction, int n, size_t count, int target)
+static int run_differs(const struct reduction *reduction, const double *weights, int n,
+                       size_t count, int target)
 {
     const void *sources[MOST_SOURCES];
     size_t bytes = count * ronde_dtype_bytes(reduction->dtype);
@@ -95,29 +213,45 @@ static int run_differs(const struct reduction *reduction, int n, size_t count, i
     memset(buffer, 0x5a, place + bytes + GUARD);
     if (target >= 0)
         memcpy(buffer + place, memory.source[target] + place, bytes);
-    ronde__reduce(reduction, buffer + place, sources, n, count);
+    if (weights)
+        ronde__reduce_weighted(reduction, buffer + place, sources, weights, n, count);
+    else
+        ronde__reduce(reduction, buffer + place, sources, n, count);
     return memcmp(buffer + place, memory.expected, bytes) != 0 || !all_are(buffer, place, 0x5a) ||
            !all_are(buffer + place + bytes, GUARD, 0x5a);
 }
 
-static void check_case(const struct reduction *reduction, int n, size_t count)
+static void check_weighted(const struct reduction *reduction, const double *weights, int n,
+                           size_t count)
 {
     const char *sources[MOST_SOURCES];
     for (int s = 0; s < n; s++)
         sources[s] = memory.source[s] + place_of(s, reduction->dtype);
-    reference_reduce(reduction, memory.expected, sources, n, count);
+    expect(reduction, weights, memory.expected, sources, n, count);
     for (int simd = RONDE__SIMD_PORTABLE; simd <= RONDE__SIMD_NEON; simd++) {
         if (ronde__reduce_choose(simd))
             continue;
         int step = count > 1000 ? n : 1; /* the largest: separate, and the last in place */
         for (int target = -1; target < n; target += step)
             CHECK_SAYING(
-                !run_differs(reduction, n, count, target),
-                "%s %s, %d sources, %zu elements into %d, divisor %u, scales %g and %g: %s",
+                !run_differs(reduction, weights, n, count, target),
+                "%s %s, %d sources, %zu elements into %d, divisors %u and %g, scales %g and %g, "
+                "first weight %g: %s",
                 ronde_dtype_name(reduction->dtype), ronde_op_name(reduction->op), n, count, target,
-                reduction->divisor, reduction->prescale, reduction->postscale,
-                ronde__simd_name(simd));
+                reduction->divisor, reduction->total, reduction->prescale, reduction->postscale,
+                weights ? weights[0] : 1, ronde__simd_name(simd));
     }
+}
+
+static void check_case(const struct reduction *reduction, int n, size_t count)
+{
+    check_weighted(reduction, NULL, n, count);
+}
+
+/* Adasum and the weighted average have no kernel of their own. */
+static int has_kernel(int32_t op, int32_t dtype)
+{
+    return ronde__op_fits(op, dtype) && op < RONDE_ADASUM;
 }
 
 static void fill_sources(int32_t dtype, size_t count, enum flavour flavour)
@@ -138,7 +272,8 @@ static void every_op_equals_its_reference(void)
             for (int32_t op = 0; op < RONDE__OPS; op++)
                 for (int i = 0; i < NUMBERS_OF_SOURCES; i++)
                     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
-                        if (counts[c] == MOST_COUNT && flavour == NUMBERS)
+                        if (!has_kernel(op, dtype) ||
+                            (counts[c] == MOST_COUNT && flavour == NUMBERS))
                             continue;
                         int n = numbers_of_sources[i];
                         struct reduction whole = ronde__reduction(dtype, op, 1, 1, (uint32_t)n);
@@ -159,10 +294,83 @@ static void scales_and_divisors_equal_their_reference(void)
                 for (size_t i = 0; i < sizeof scales / sizeof *scales; i++)
                     for (int n = 1; n <= 5; n += 2)
                         for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+                            if (!has_kernel(op, dtype))
+                                continue;
                             struct reduction whole = ronde__reduction(dtype, op, scales[i][0],
                                                                       scales[i][1], (uint32_t)n);
                             check_case(&whole, n, counts[c]);
                         }
+        }
+}
+
+/* Of each: weights, prescale, postscale, total. The totals are no sums of the weights: who calls
+ * may have its reasons. */
+static const struct weighing {
+    double weights[5], prescale, postscale, total;
+} weighings[] = {
+    {{1, 1, 1, 1, 1}, 1, 1, 5},          {{2, 0.5, 4, 1, 8}, 1, 1, 16},
+    {{0.3, 1.7, 2, 0, 0.1}, 1, 1, 4.1},  {{-1.5, 2, 3, 1, 1}, 0.7, 3, 5.5},
+    {{1e300, 0, 1, 1, -1e300}, 1, 1, 1}, {{NAN, 1, INFINITY, 1, 0}, 1, 0.5, 0},
+    {{100, 0.01, 7, 3, 1}, -1, 1, -0.5}, {{1, 2, 3, 4, 5}, 1, 1e-3, 0x1p-140},
+};
+enum { WEIGHINGS = sizeof weighings / sizeof *weighings };
+
+static void weighted_reductions_equal_their_reference(void)
+{
+    for (int32_t dtype = 0; dtype < RONDE__DTYPES; dtype++)
+        for (enum flavour flavour = NUMBERS; flavour < FLAVOURS; flavour++) {
+            fill_sources(dtype, 333, flavour);
+            for (int32_t op = 0; op < RONDE__OPS; op++)
+                for (const struct weighing *w = weighings; w < weighings + WEIGHINGS; w++)
+                    for (int n = 1; n <= 5; n += 2) {
+                        if (!has_kernel(op, dtype))
+                            continue;
+                        struct reduction whole = ronde__reduction(dtype, op, w->prescale,
+                                                                  w->postscale, (uint32_t)n);
+                        whole.total = w->total;
+                        check_weighted(&whole, w->weights, n, 333);
+                        check_weighted(&whole, w->weights, n, 1);
+                        check_weighted(&whole, NULL, n, 65);
+                    }
+        }
+}
+
+static void weighted_averages_divide_by_their_total(void)
+{
+    static const uint8_t bytes[] = {200, 100, 250};
+    static const float floats[] = {200, 100, 250};
+    static const double weights[] = {3, 0, 5};
+    struct reduction of_bytes = ronde__reduction_weighted(RONDE_UINT8, 1, 1, 8);
+    struct reduction of_floats = ronde__reduction_weighted(RONDE_FLOAT32, 0.5, 4, 8);
+    uint8_t byte;
+    float number;
+    ronde__reduce_weighted(&of_bytes, &byte, (const void *const[]){&bytes[0], &bytes[1], &bytes[2]},
+                           weights, 3, 1);
+    ronde__reduce_weighted(&of_floats, &number,
+                           (const void *const[]){&floats[0], &floats[1], &floats[2]}, weights, 3,
+                           1);
+    CHECK(byte == 231 && number == 462.5f);
+}
+
+/* For floats, bit by bit. */
+static void equal_weights_make_an_average(void)
+{
+    static char average[600 * 8], weighted[600 * 8];
+    static const double ones[] = {1, 1, 1, 1, 1}, twos[] = {2, 2, 2, 2, 2};
+    for (int32_t dtype = RONDE_FLOAT16; dtype < RONDE__DTYPES; dtype++)
+        for (int n = 1; n <= 5; n++) {
+            const void *sources[5];
+            fill_sources(dtype, 600, NUMBERS);
+            for (int s = 0; s < n; s++)
+                sources[s] = memory.source[s] + place_of(s, dtype);
+            struct reduction one = ronde__reduction(dtype, RONDE_AVERAGE, 1, 1, (uint32_t)n);
+            struct reduction by_n = ronde__reduction_weighted(dtype, 1, 1, n);
+            struct reduction by_twice_n = ronde__reduction_weighted(dtype, 1, 1, 2 * n);
+            ronde__reduce(&one, average, sources, n, 600);
+            ronde__reduce_weighted(&by_n, weighted, sources, ones, n, 600);
+            CHECK(memcmp(average, weighted, 600 * ronde_dtype_bytes(dtype)) == 0);
+            ronde__reduce_weighted(&by_twice_n, weighted, sources, twos, n, 600);
+            CHECK(memcmp(average, weighted, 600 * ronde_dtype_bytes(dtype)) == 0);
         }
 }
 
@@ -174,7 +382,7 @@ static void large_divisors_equal_their_reference(void)
         fill_sources(dtype, 300, dtype % 2 ? BITS : EDGES);
         for (size_t i = 0; i < sizeof divisors / sizeof *divisors; i++)
             for (int n = 1; n <= 2; n++) {
-                struct reduction whole = {dtype, RONDE_SUM, divisors[i], 1, 1};
+                struct reduction whole = {dtype, RONDE_SUM, divisors[i], 1, 1, 1};
                 check_case(&whole, n, 300);
             }
     }
@@ -264,7 +472,7 @@ static void nans_and_zeros_do_not_show_the_order(void)
 {
     static const uint32_t bits[] = {0x7fc00001, 0xffc00002, 0x7f800003, 0x00000000,
                                     0x80000000, 0x7f800000, 0xff800000, 0x3f800000};
-    for (int32_t op = 0; op < RONDE__OPS; op++)
+    for (int32_t op = RONDE_SUM; op <= RONDE_PRODUCT; op++)
         for (int a = 0; a < 8; a++)
             for (int b = 0; b < 8; b++) {
                 struct reduction whole = ronde__reduction(RONDE_FLOAT32, op, 1, 1, 2);
@@ -278,23 +486,134 @@ static void nans_and_zeros_do_not_show_the_order(void)
             }
 }
 
+static int is_either(int32_t op)
+{
+    return op == RONDE_SUM || op == RONDE_MAX || op == RONDE_LOGICAL_OR || op == RONDE_BITWISE_OR;
+}
+
 static void bools_are_zero_or_one(void)
 {
     static const uint8_t a[] = {0, 0, 2, 255, 1, 0, 128}, b[] = {0, 4, 0, 1, 1, 128, 7};
     static const uint8_t either[] = {0, 1, 1, 1, 1, 1, 1}, both[] = {0, 0, 0, 1, 1, 0, 1};
     uint8_t out[7];
     for (int32_t op = 0; op < RONDE__OPS; op++) {
+        if (!has_kernel(op, RONDE_BOOL))
+            continue;
         struct reduction whole = ronde__reduction(RONDE_BOOL, op, 1, 1, 2);
         ronde__reduce(&whole, out, (const void *const[]){a, b}, 2, 7);
-        CHECK(memcmp(out, op == RONDE_SUM || op == RONDE_MAX ? either : both, 7) == 0);
+        CHECK(memcmp(out, is_either(op) ? either : both, 7) == 0);
         ronde__reduce(&whole, out, (const void *const[]){b}, 1, 7);
         CHECK(all_are((char *)out + 1, 1, 1) && all_are((char *)out, 1, 0) && out[5] == 1);
     }
 }
 
+static void logical_results_are_zero_or_one_and_bitwise_ones_are_bits(void)
+{
+    static const int32_t a[] = {0, 6, -1, 0, 256}, b[] = {0, 3, 5, 7, 512};
+    static const int32_t expected[][5] = {{0, 1, 1, 0, 1},
+                                          {0, 1, 1, 1, 1},
+                                          {0, 2, 5, 0, 0},
+                                          {0, 7, -1, 7, 768}};
+    for (int32_t op = RONDE_LOGICAL_AND; op <= RONDE_BITWISE_OR; op++) {
+        int32_t out[5];
+        struct reduction whole = ronde__reduction(RONDE_INT32, op, 1, 1, 2);
+        ronde__reduce(&whole, out, (const void *const[]){a, b}, 2, 5);
+        CHECK_SAYING(memcmp(out, expected[op - RONDE_LOGICAL_AND], sizeof out) == 0, "%s",
+                     ronde_op_name(op));
+        ronde__reduce(&whole, out, (const void *const[]){a}, 1, 5);
+        CHECK(out[1] == (op <= RONDE_LOGICAL_OR ? 1 : 6));
+    }
+}
+
+static void ops_fit_the_dtypes_that_they_mean_something_for(void)
+{
+    for (int32_t op = 0; op < RONDE__OPS; op++)
+        for (int32_t dtype = 0; dtype < RONDE__DTYPES; dtype++) {
+            int is_bits = op >= RONDE_LOGICAL_AND && op <= RONDE_BITWISE_OR;
+            int fits = op == RONDE_ADASUM             ? dtype >= RONDE_FLOAT16
+                       : op == RONDE_WEIGHTED_AVERAGE ? dtype != RONDE_BOOL
+                                                      : !is_bits || dtype < RONDE_FLOAT16;
+            CHECK_SAYING(ronde__op_fits(op, dtype) == fits, "%s of %s", ronde_op_name(op),
+                         ronde_dtype_name(dtype));
+            if (fits && op >= RONDE_ADASUM)
+                CHECK(ronde__reduction(dtype, op, 1, 1, 4).op == RONDE_SUM);
+        }
+    CHECK(!ronde__op_fits(-1, RONDE_INT8) && !ronde__op_fits(RONDE__OPS, RONDE_INT8));
+    CHECK(!ronde__op_fits(RONDE_SUM, -1) && !ronde__op_fits(RONDE_SUM, RONDE__DTYPES));
+    CHECK(!strcmp(ronde_op_name(RONDE_LOGICAL_AND), "logical_and"));
+    CHECK(!strcmp(ronde_op_name(RONDE_WEIGHTED_AVERAGE), "weighted_average"));
+}
+
+/* ---- identities ------------------------------------------------------------------------------ */
+
+/* What is left of one element: a bool and a logical op's operand become 0 or 1, a NaN canonical. */
+static void left_alone(int32_t op, int32_t dtype, char *out, const char *x)
+{
+    int is_logical = op == RONDE_LOGICAL_AND || op == RONDE_LOGICAL_OR;
+    double value;
+    memcpy(out, x, ronde_dtype_bytes(dtype));
+    if (dtype == RONDE_FLOAT64) {
+        memcpy(&value, x, 8);
+        if (value != value)
+            memcpy(out, &(uint64_t){0x7ff8000000000000}, 8);
+    } else if (ronde__dtype_is_float(dtype)) {
+        store_float(dtype, out, load_float(dtype, x));
+    } else if (dtype == RONDE_BOOL || is_logical) {
+        store_integer(dtype, out, load_integer(dtype, x) != 0);
+    }
+}
+
+static void check_identity(int32_t op, int32_t dtype)
+{
+    enum { COUNT = 700 };
+    static char identity[COUNT * 8], expected[COUNT * 8], out[COUNT * 8];
+    struct reduction whole = ronde__reduction(dtype, op, 3, 5, 7);
+    struct reduction middle = ronde__reduction_middle(&whole);
+    size_t one = ronde_dtype_bytes(dtype), bytes = COUNT * one;
+    const char *data = memory.source[0] + place_of(0, dtype);
+    memset(identity, 0x5a, sizeof identity);
+    ronde__reduce_identity(&whole, identity, COUNT - 1);
+    CHECK(all_are(identity + bytes - one, sizeof identity - bytes + one, 0x5a));
+    ronde__reduce_identity(&whole, identity, 0);
+    ronde__reduce_identity(&middle, identity + bytes - one, 1);
+    for (size_t i = 0; i < bytes; i += one)
+        left_alone(middle.op, dtype, expected + i, data + i);
+    ronde__reduce(&middle, out, (const void *const[]){identity, data}, 2, COUNT);
+    CHECK_SAYING(memcmp(out, expected, bytes) == 0, "before %s of %s", ronde_op_name(op),
+                 ronde_dtype_name(dtype));
+    ronde__reduce(&middle, out, (const void *const[]){data, identity}, 2, COUNT);
+    CHECK_SAYING(memcmp(out, expected, bytes) == 0, "after %s of %s", ronde_op_name(op),
+                 ronde_dtype_name(dtype));
+}
+
+static void identities_change_nothing(void)
+{
+    for (int32_t dtype = 0; dtype < RONDE__DTYPES; dtype++)
+        for (enum flavour flavour = NUMBERS; flavour < FLAVOURS; flavour++) {
+            fill_sources(dtype, 700, flavour);
+            for (int32_t op = 0; op < RONDE__OPS; op++)
+                for (int simd = 0; simd <= RONDE__SIMD_NEON; simd++)
+                    if (ronde__op_fits(op, dtype) && !ronde__reduce_choose(simd))
+                        check_identity(op, dtype);
+        }
+}
+
+static void long_identities_are_the_same_everywhere(void)
+{
+    enum { COUNT = 5003 };
+    static double minimum[COUNT + 1];
+    struct reduction whole = ronde__reduction(RONDE_FLOAT64, RONDE_MIN, 1, 1, 2);
+    ronde__reduce_identity(&whole, minimum, COUNT);
+    for (int i = 0; i < COUNT; i++)
+        CHECK(minimum[i] == (double)INFINITY);
+    CHECK(minimum[COUNT] == 0);
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
 /* Sources 0..1 and 2..4 started apart, joined, finished: what one pass does. Floats are whole
  * numbers here, so that their order does not matter. */
-static void check_halves(const struct reduction *whole, size_t count)
+static void check_halves(const struct reduction *whole, const double *weights, size_t count)
 {
     static char first[600 * 8], second[600 * 8];
     const void *sources[5];
@@ -304,9 +623,9 @@ static void check_halves(const struct reduction *whole, size_t count)
     struct reduction finish = ronde__reduction_finish(whole);
     for (int s = 0; s < 5; s++)
         sources[s] = places[s] = memory.source[s] + place_of(s, whole->dtype);
-    reference_reduce(whole, memory.expected, places, 5, count);
-    ronde__reduce(&start, first, sources, 2, count);
-    ronde__reduce(&start, second, sources + 2, 3, count);
+    expect(whole, weights, memory.expected, places, 5, count);
+    ronde__reduce_weighted(&start, first, sources, weights, 2, count);
+    ronde__reduce_weighted(&start, second, sources + 2, weights ? weights + 2 : NULL, 3, count);
     ronde__reduce(&middle, first, (const void *const[]){first, second}, 2, count);
     ronde__reduce(&finish, first, (const void *const[]){first}, 1, count);
     CHECK_SAYING(memcmp(first, memory.expected, count * ronde_dtype_bytes(whole->dtype)) == 0,
@@ -324,9 +643,26 @@ static void start_middle_and_finish_make_a_whole(void)
             for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
                 if (whole_numbers && op == RONDE_PRODUCT && ronde_dtype_bytes(dtype) == 2)
                     continue; /* their products of five are rounded between the parts */
+                if (!has_kernel(op, dtype))
+                    continue;
                 struct reduction whole = ronde__reduction(dtype, op, scales[i][0], scales[i][1], 5);
-                check_halves(&whole, 600);
+                check_halves(&whole, NULL, 600);
             }
+    }
+}
+
+/* Where the weighted sums fit the type. */
+static void weighted_parts_make_a_whole(void)
+{
+    static const double weights[] = {3, 1, 0, 2, 5};
+    for (int32_t dtype = RONDE_INT16; dtype < RONDE__DTYPES; dtype++) {
+        if (dtype == RONDE_UINT32 || dtype == RONDE_UINT64)
+            continue; /* their -6 is large */
+        struct reduction average = ronde__reduction_weighted(dtype, 2, 0.5, 11);
+        struct reduction sum = ronde__reduction_weighted(dtype, 1, 3, 1);
+        fill_sources(dtype, 600, NUMBERS);
+        check_halves(&average, weights, 600);
+        check_halves(&sum, weights, 600);
     }
 }
 
@@ -336,11 +672,16 @@ static void only_an_empty_reduction_of_numbers_is_a_copy(void)
     struct reduction average = ronde__reduction(RONDE_FLOAT32, RONDE_AVERAGE, 1, 1, 4);
     struct reduction scaled = ronde__reduction(RONDE_INT32, RONDE_SUM, 1, 2, 4);
     struct reduction any = ronde__reduction(RONDE_BOOL, RONDE_SUM, 1, 1, 4);
+    struct reduction all = ronde__reduction(RONDE_INT32, RONDE_LOGICAL_AND, 1, 1, 4);
+    struct reduction common = ronde__reduction(RONDE_INT32, RONDE_BITWISE_AND, 1, 1, 4);
+    struct reduction weighted = ronde__reduction_weighted(RONDE_FLOAT32, 1, 1, 2);
     struct reduction start = ronde__reduction_start(&average);
     struct reduction finish = ronde__reduction_finish(&average);
     CHECK(ronde__reduction_is_copy(&sum) && !ronde__reduction_is_copy(&average));
     CHECK(!ronde__reduction_is_copy(&scaled) && !ronde__reduction_is_copy(&any));
     CHECK(ronde__reduction_is_copy(&start) && !ronde__reduction_is_copy(&finish));
+    CHECK(!ronde__reduction_is_copy(&all) && ronde__reduction_is_copy(&common));
+    CHECK(!ronde__reduction_is_copy(&weighted));
 }
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -353,9 +694,15 @@ static void nothing_outside_the_elements_is_touched(void)
             for (int simd = 0; simd <= RONDE__SIMD_NEON; simd++) {
                 size_t bytes = count * ronde_dtype_bytes(dtype);
                 struct reduction whole = ronde__reduction(dtype, RONDE_AVERAGE, 1, 1, 2);
+                struct reduction bits = ronde__reduction(dtype, RONDE_LOGICAL_OR, 1, 1, 2);
                 char *a = calloc(1, bytes), *b = calloc(1, bytes);
-                if (a && b && !ronde__reduce_choose(simd))
-                    ronde__reduce(&whole, b, (const void *const[]){a, b}, 2, count);
+                if (a && b && !ronde__reduce_choose(simd)) {
+                    const void *sources[] = {a, b};
+                    ronde__reduce(&whole, b, sources, 2, count);
+                    ronde__reduce_weighted(&whole, b, sources, (const double[]){3, 4}, 2, count);
+                    if (!ronde__dtype_is_float(dtype))
+                        ronde__reduce(&bits, b, sources, 2, count);
+                }
                 int wrong = !a || !b || !all_are(b, bytes, 0);
                 free(a);
                 free(b);
@@ -407,13 +754,21 @@ int main(void)
     RUN(choosing_knows_what_the_cpu_has);
     RUN(every_op_equals_its_reference);
     RUN(scales_and_divisors_equal_their_reference);
+    RUN(weighted_reductions_equal_their_reference);
+    RUN(weighted_averages_divide_by_their_total);
+    RUN(equal_weights_make_an_average);
     RUN(large_divisors_equal_their_reference);
     RUN(every_half_comes_back);
     RUN(every_half_rounds_once_to_the_nearest_even);
     RUN(halves_are_rounded_once_for_all_sources);
     RUN(nans_and_zeros_do_not_show_the_order);
     RUN(bools_are_zero_or_one);
+    RUN(logical_results_are_zero_or_one_and_bitwise_ones_are_bits);
+    RUN(ops_fit_the_dtypes_that_they_mean_something_for);
+    RUN(identities_change_nothing);
+    RUN(long_identities_are_the_same_everywhere);
     RUN(start_middle_and_finish_make_a_whole);
+    RUN(weighted_parts_make_a_whole);
     RUN(only_an_empty_reduction_of_numbers_is_a_copy);
     RUN(nothing_outside_the_elements_is_touched);
     RUN(streaming_copies_any_bytes_from_anywhere_to_anywhere);

@@ -34,6 +34,12 @@ static MPI_Op op_of(int32_t dtype, int32_t op)
     case RONDE_MIN: return is_bool ? MPI_LAND : MPI_MIN;
     case RONDE_MAX: return is_bool ? MPI_LOR : MPI_MAX;
     case RONDE_PRODUCT: return is_bool ? MPI_LAND : MPI_PROD;
+    case RONDE_LOGICAL_AND: return MPI_LAND;
+    case RONDE_LOGICAL_OR: return MPI_LOR;
+    case RONDE_BITWISE_AND: return MPI_BAND;
+    case RONDE_BITWISE_OR: return MPI_BOR;
+    case RONDE_ADASUM:
+    case RONDE_WEIGHTED_AVERAGE: break;
     }
     return MPI_OP_NULL;
 }

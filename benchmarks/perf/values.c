@@ -58,6 +58,12 @@ static double combine(const struct work *w, double a, double b)
     case RONDE_MIN: return fmin(a, b);
     case RONDE_MAX: return fmax(a, b);
     case RONDE_PRODUCT: return a * b;
+    case RONDE_LOGICAL_AND: return a != 0 && b != 0;
+    case RONDE_LOGICAL_OR: return a != 0 || b != 0;
+    case RONDE_BITWISE_AND: return (double)((int64_t)a & (int64_t)b);
+    case RONDE_BITWISE_OR: return (double)((int64_t)a | (int64_t)b);
+    case RONDE_ADASUM:
+    case RONDE_WEIGHTED_AVERAGE: break;
     }
     return 0;
 }

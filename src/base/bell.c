@@ -50,12 +50,12 @@ void ronde__bell_ring(struct bell *bell)
         wake(bell);
 }
 
-void ronde__bell_ring_others(struct bell *bells, int n, int me)
+void ronde__bell_ring_others(struct bell *const *bells, int n, int me)
 {
     order_before_look();
     for (int i = 0; i < n; i++)
-        if (i != me && look(&bells[i]))
-            wake(&bells[i]);
+        if (i != me && look(bells[i]))
+            wake(bells[i]);
 }
 
 /* Sleeps until the bell was rung since `seen` was read, or for timeout_ns (0: no limit). */

@@ -20,7 +20,7 @@ struct bell {
 void ronde__bell_ring(struct bell *bell);
 
 /* ronde__bell_ring for bells[0..n), except number `me`, with one fence for all. */
-void ronde__bell_ring_others(struct bell *bells, int n, int me);
+void ronde__bell_ring_others(struct bell *const *bells, int n, int me);
 
 /* What a step reports. Negative: an error status. */
 enum { RONDE__IDLE = 0, RONDE__MOVED = 1, RONDE__DONE = 2 };

@@ -15,9 +15,23 @@ static const struct {
     [RONDE_FLOAT64] = {"float64", 8},
 };
 
-static const char *const ops[RONDE__OPS] = {
-    [RONDE_SUM] = "sum", [RONDE_AVERAGE] = "average", [RONDE_MIN] = "min",
-    [RONDE_MAX] = "max", [RONDE_PRODUCT] = "product",
+enum { BOOLS = 1, INTEGERS = 2, FLOATS = 4, NUMBERS = INTEGERS | FLOATS, ALL = NUMBERS | BOOLS };
+
+static const struct {
+    const char *name;
+    int fits;
+} ops[RONDE__OPS] = {
+    [RONDE_SUM] = {"sum", ALL},
+    [RONDE_AVERAGE] = {"average", ALL},
+    [RONDE_MIN] = {"min", ALL},
+    [RONDE_MAX] = {"max", ALL},
+    [RONDE_PRODUCT] = {"product", ALL},
+    [RONDE_LOGICAL_AND] = {"logical_and", INTEGERS | BOOLS},
+    [RONDE_LOGICAL_OR] = {"logical_or", INTEGERS | BOOLS},
+    [RONDE_BITWISE_AND] = {"bitwise_and", INTEGERS | BOOLS},
+    [RONDE_BITWISE_OR] = {"bitwise_or", INTEGERS | BOOLS},
+    [RONDE_ADASUM] = {"adasum", FLOATS},
+    [RONDE_WEIGHTED_AVERAGE] = {"weighted_average", NUMBERS},
 };
 
 int ronde__dtype_is_valid(int32_t dtype)
@@ -35,6 +49,14 @@ int ronde__op_is_valid(int32_t op)
     return op >= 0 && op < RONDE__OPS;
 }
 
+int ronde__op_fits(int32_t op, int32_t dtype)
+{
+    if (!ronde__op_is_valid(op) || !ronde__dtype_is_valid(dtype))
+        return 0;
+    int kind = dtype == RONDE_BOOL ? BOOLS : ronde__dtype_is_float(dtype) ? FLOATS : INTEGERS;
+    return (ops[op].fits & kind) != 0;
+}
+
 const char *ronde_dtype_name(int32_t dtype)
 {
     return ronde__dtype_is_valid(dtype) ? dtypes[dtype].name : NULL;
@@ -47,7 +69,7 @@ size_t ronde_dtype_bytes(int32_t dtype)
 
 const char *ronde_op_name(int32_t op)
 {
-    return ronde__op_is_valid(op) ? ops[op] : NULL;
+    return ronde__op_is_valid(op) ? ops[op].name : NULL;
 }
 
 int32_t ronde__bytes_of(size_t count, int32_t dtype, size_t *bytes)

@@ -48,6 +48,8 @@ static const struct setting table[] = {
      "seconds after which a tensor that some ranks never submitted is reported; 0: never"},
     {"stall_abort", AT(stall_abort), "0", SECONDS("0", "1000000"),
      "seconds after which a tensor that some ranks never submitted is an error; 0: never"},
+    {"heartbeat", AT(heartbeat), "30", SECONDS("0", "1000000"),
+     "seconds after which a rank that does not answer, while others wait, is lost; 0: never"},
     {"progress", AT(progress), "auto", CHOICE(RONDE__PROGRESS_AUTO, "auto|thread|caller"),
      "who drives operations: a thread of the library, or the caller while it waits"},
     {"simd", AT(simd), "auto", CHOICE(-1, "auto|portable|avx2|avx512|neon"),
@@ -56,6 +58,14 @@ static const struct setting table[] = {
      "lines up to this level go to standard error"},
     {"allreduce", AT(allreduce), "", TEXT,
      "rows bytes:algorithm for allreduce between nodes, such as 0-16k:doubling,16k-:ring"},
+    {"process_sets", AT(process_sets), "", TEXT,
+     "process sets to make at opening, such as 0,1/2-3"},
+    {"timeline", AT(timeline), "", TEXT,
+     "record what every rank does in PATH.RANK.json, for ronde-trace and Perfetto"},
+    {"autotune", AT(autotune), "off", CHOICE(RONDE__AUTOTUNE_OFF, "off|on"),
+     "try fusion thresholds and algorithms while running, and keep the best"},
+    {"tuning_file", AT(tuning_file), "", TEXT,
+     "read name=value lines from here before the environment; autotune writes what it found"},
 };
 
 enum {
@@ -316,6 +326,7 @@ int ronde__settings_row(const struct settings *settings, size_t row, const char 
 {
     static const char *const origins[] = {
         [RONDE__FROM_DEFAULT] = "default",
+        [RONDE__FROM_FILE] = "file",
         [RONDE__FROM_ENVIRONMENT] = "environment",
         [RONDE__FROM_OPTIONS] = "options",
     };
@@ -330,7 +341,7 @@ int ronde__settings_row(const struct settings *settings, size_t row, const char 
 
 /* What shared memory and the choice of algorithms rest on. */
 static const char *const alike[] = {"slice_bytes",    "slots",          "wire_buffer_bytes",
-                                    "cache_capacity", "ranks_per_node", "allreduce"};
+                                    "cache_capacity", "ranks_per_node", "allreduce", "process_sets"};
 
 static int must_be_alike(const char *name)
 {

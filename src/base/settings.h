@@ -18,15 +18,26 @@ struct settings {
     double spin_us; /* negative: chosen by CPUs and ranks */
     double stall_warn;
     double stall_abort;
+    double heartbeat;
     int32_t progress; /* enum ronde__progress */
     int32_t simd;     /* -1: best, else enum ronde__simd */
     int32_t log;      /* enum ronde__log_level */
+    int32_t autotune; /* enum ronde__autotune */
     char allreduce[256];
+    char process_sets[256];
+    char timeline[256];
+    char tuning_file[256];
     unsigned char origin[32]; /* enum ronde__origin by row of the table */
 };
 
 enum ronde__progress { RONDE__PROGRESS_AUTO, RONDE__PROGRESS_THREAD, RONDE__PROGRESS_CALLER };
-enum ronde__origin { RONDE__FROM_DEFAULT, RONDE__FROM_ENVIRONMENT, RONDE__FROM_OPTIONS };
+enum ronde__autotune { RONDE__AUTOTUNE_OFF, RONDE__AUTOTUNE_ON };
+enum ronde__origin {
+    RONDE__FROM_DEFAULT,
+    RONDE__FROM_FILE, /* tuning_file */
+    RONDE__FROM_ENVIRONMENT,
+    RONDE__FROM_OPTIONS
+};
 
 /* Reads defaults, environment and `text` (NULL: none) into *settings. */
 int32_t ronde__settings_read(struct settings *settings, const char *text);

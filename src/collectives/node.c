@@ -8,7 +8,7 @@
 #include "collectives/node_stages.h"
 
 int32_t ronde__node_open(struct node *node, const struct slots *slots, int me,
-                         const struct arena *arena, int spins)
+                         const struct arena *arena, const int *arena_ranks, int spins)
 {
     enum { POLLS = 200 }; /* about half a microsecond: several hand-overs between two CPUs */
     size_t ranks = (size_t)slots->ranks;
@@ -16,10 +16,13 @@ int32_t ronde__node_open(struct node *node, const struct slots *slots, int me,
                           .ranks = slots->ranks,
                           .slots = *slots,
                           .arena = arena,
+                          .arena_ranks = arena_ranks,
                           .polls = spins ? POLLS : 0};
+    node->members = calloc(ranks, sizeof(*node->members));
+    node->some_weights = calloc(ranks, sizeof(*node->some_weights));
     node->sources = calloc(ranks, sizeof(*node->sources));
-    node->outs = calloc(ranks, sizeof(*node->outs));
-    if (node->sources && node->outs)
+    node->places = calloc(ranks, sizeof(*node->places));
+    if (node->members && node->some_weights && node->sources && node->places)
         return RONDE_OK;
     ronde__node_close(node);
     return ronde__fail(RONDE_ERR_MEMORY, "no memory for a communicator of %d local ranks",
@@ -28,10 +31,14 @@ int32_t ronde__node_open(struct node *node, const struct slots *slots, int me,
 
 void ronde__node_close(struct node *node)
 {
+    free(node->members);
+    free(node->some_weights);
     free(node->sources);
-    free(node->outs);
+    free(node->places);
+    node->members = NULL;
+    node->some_weights = NULL;
     node->sources = NULL;
-    node->outs = NULL;
+    node->places = NULL;
 }
 
 int32_t ronde__node_step(void *state)
@@ -39,6 +46,17 @@ int32_t ronde__node_step(void *state)
     struct node *node = state;
     return node->stage(node);
 }
+
+int ronde__node_wants_much(const struct node_work *work)
+{
+    size_t bytes = work->count * work->element_bytes;
+    for (int32_t i = 0; i < work->piece_count; i++)
+        if (!work->pieces[i].out)
+            bytes -= work->pieces[i].count * work->element_bytes;
+    return bytes >= NODE_STREAM_BYTES;
+}
+
+/* ---- arriving -------------------------------------------------------------------------------- */
 
 int ronde__node_all_arrived(struct node *node, uint64_t operation)
 {
@@ -66,6 +84,14 @@ void ronde__node_arrive(struct node *node)
     ronde__node_publish(node, &ronde__node_arrival(node, node->me)->operation, node->operation);
 }
 
+int ronde__node_all_agree(const struct node *node)
+{
+    for (int rank = 0; rank < node->ranks; rank++)
+        if (!ronde__node_arrival(node, rank)->word)
+            return 0;
+    return 1;
+}
+
 void ronde__node_arrive_quietly(struct node *node)
 {
     atomic_store_explicit(&ronde__node_arrival(node, node->me)->operation, node->operation,
@@ -83,6 +109,8 @@ int ronde__node_all_answered(struct node *node)
     ronde__node_ring_late(node);
     return 0;
 }
+
+/* ---- slices ---------------------------------------------------------------------------------- */
 
 void ronde__node_share(const struct node *node, size_t n, int rank, size_t *from, size_t *to)
 {
@@ -108,6 +136,28 @@ int32_t ronde__node_end_slices(struct node *node)
     return RONDE__DONE;
 }
 
+/* ---- zero-copy ------------------------------------------------------------------------------- */
+
+static int32_t left_by_all(struct node *node)
+{
+    if (!ronde__node_all_at_least(node, NODE_OUT, node->slice + 1))
+        return RONDE__IDLE;
+    node->slices = 1;
+    return ronde__node_end_slices(node);
+}
+
+int32_t ronde__node_leave(struct node *node)
+{
+    struct rank_slots *mine = ronde__node_mine(node);
+    atomic_store_explicit(&mine->in, node->slice + 1, memory_order_relaxed);
+    atomic_store_explicit(&mine->reduced, node->slice + 1, memory_order_relaxed);
+    ronde__node_publish(node, &mine->out, node->slice + 1);
+    node->stage = left_by_all;
+    return RONDE__MOVED;
+}
+
+/* ---- pieces ---------------------------------------------------------------------------------- */
+
 void ronde__node_gather(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
                         char *place)
 {
@@ -125,16 +175,21 @@ void ronde__node_scatter(struct node *node, struct piece_cursor *cursor, size_t 
                          const char *place)
 {
     size_t size = node->work.element_bytes;
-    int stream = node->work.count * size >= STREAM_BYTES;
     while (from < to) {
         size_t run = ronde__piece_seek(cursor, from);
         run = run < to - from ? run : to - from;
-        char *out = cursor->piece->out + (from - cursor->start) * size;
-        if (stream)
-            ronde__copy_streaming(out, place, run * size);
-        else
-            memcpy(out, place, run * size);
+        if (cursor->piece->out)
+            ronde__node_copy_out(node, cursor->piece->out + (from - cursor->start) * size, place,
+                                 run * size);
         place += run * size;
         from += run;
     }
+}
+
+void ronde__node_copy_out(const struct node *node, char *out, const char *from, size_t bytes)
+{
+    if (node->streams)
+        ronde__copy_streaming(out, from, bytes);
+    else
+        memcpy(out, from, bytes);
 }

@@ -18,21 +18,20 @@ static void copy_own(struct node *node)
 {
     for (int32_t i = 0; i < node->work.piece_count; i++) {
         const struct piece *piece = &node->work.pieces[i];
-        if (piece->count && piece->in != piece->out)
+        if (piece->count && piece->out && piece->in != piece->out)
             memcpy(piece->out, piece->in, piece->count * node->work.element_bytes);
     }
 }
 
 static int32_t small_take(struct node *node)
 {
-    const struct arrival *slot = ronde__node_arrival(node, node->work.root);
+    struct arrival *slot = ronde__node_arrival(node, node->work.root);
     /* pairs with the release in ronde__node_arrive */
     if (atomic_load_explicit(&slot->operation, memory_order_acquire) < node->operation)
         return RONDE__IDLE;
     size_t bytes = node->work.count * node->work.element_bytes;
     struct piece_cursor cursor = ronde__node_first_piece(node);
-    ronde__node_scatter(node, &cursor, 0, node->work.count,
-                        bytes <= sizeof(slot->tiny) ? slot->tiny : slot->data);
+    ronde__node_scatter(node, &cursor, 0, node->work.count, ronde__node_small(slot, bytes));
     return RONDE__DONE;
 }
 
@@ -40,12 +39,11 @@ static int32_t small_arrive(struct node *node)
 {
     if (!ronde__node_all_arrived(node, node->operation - 1))
         return RONDE__IDLE;
-    struct arrival *slot = ronde__node_arrival(node, node->me);
     size_t bytes = node->work.count * node->work.element_bytes;
     struct piece_cursor cursor = ronde__node_first_piece(node);
     if (is_root(node))
         ronde__node_gather(node, &cursor, 0, node->work.count,
-                           bytes <= sizeof(slot->tiny) ? slot->tiny : slot->data);
+                           ronde__node_small(ronde__node_arrival(node, node->me), bytes));
     ronde__node_arrive(node);
     if (is_root(node)) {
         copy_own(node);
@@ -57,11 +55,10 @@ static int32_t small_arrive(struct node *node)
 
 static int32_t slices_give(struct node *node)
 {
-    struct rank_slots *mine = &node->slots.of[node->me];
-    uint64_t slice = node->slice + node->next_in;
-    if (slice >= node->slots.count &&
-        !ronde__node_all_at_least(node, NODE_OUT, slice - node->slots.count + 1))
+    if (!ronde__node_slot_is_free(node))
         return RONDE__IDLE;
+    struct rank_slots *mine = ronde__node_mine(node);
+    uint64_t slice = node->slice + node->next_in;
     size_t from, to;
     ronde__node_slice(node, node->next_in, &from, &to);
     ronde__node_gather(node, &node->in_at, from, to,
@@ -78,7 +75,7 @@ static int32_t slices_give(struct node *node)
 
 static int32_t slices_take(struct node *node)
 {
-    struct rank_slots *mine = &node->slots.of[node->me];
+    struct rank_slots *mine = ronde__node_mine(node);
     uint64_t slice = node->slice + node->next_out;
     /* pairs with the release in ronde__node_publish */
     if (atomic_load_explicit(&node->slots.of[node->work.root].in, memory_order_acquire) <= slice)
@@ -112,8 +109,7 @@ static int32_t alone(struct node *node)
 
 void ronde__node_start_broadcast(struct node *node, const struct node_work *work)
 {
-    node->work = *work;
-    node->operation++;
+    ronde__node_begin(node, work);
     if (node->ranks == 1)
         node->stage = alone;
     else

@@ -9,7 +9,21 @@
 
 /* From here a final output is larger than a core's part of the caches, and storing it past them
  * saves reading it first. */
-enum { STREAM_BYTES = 16 << 20 };
+enum { NODE_STREAM_BYTES = 16 << 20 };
+
+/* 1 where the pieces that this rank wants are so large. */
+int ronde__node_wants_much(const struct node_work *work);
+
+/* Begins an operation on this work. */
+static inline void ronde__node_begin(struct node *node, const struct node_work *work)
+{
+    node->work = *work;
+    node->streams = work->count * work->element_bytes >= NODE_STREAM_BYTES &&
+                    ronde__node_wants_much(work);
+    node->operation++;
+}
+
+/* ---- arriving -------------------------------------------------------------------------------- */
 
 /* The small slot in which `rank` arrives at the running operation. */
 static inline struct arrival *ronde__node_arrival(const struct node *node, int rank)
@@ -17,10 +31,19 @@ static inline struct arrival *ronde__node_arrival(const struct node *node, int r
     return &node->slots.of[rank].arrival[node->operation % 2];
 }
 
+/* Where so many bytes lie in it: few travel in the line of the announcement. */
+static inline char *ronde__node_small(struct arrival *slot, size_t bytes)
+{
+    return bytes <= sizeof(slot->tiny) ? slot->tiny : slot->data;
+}
+
 /* 1 where all have arrived at `operation` (the running one or the one before). */
 int ronde__node_all_arrived(struct node *node, uint64_t operation);
 /* Says that this rank has arrived at the running operation; the slot is filled before. */
 void ronde__node_arrive(struct node *node);
+/* 1 where all have arrived with a word that is not 0. Every rank sees the same words, so all go the
+ * same way. */
+int ronde__node_all_agree(const struct node *node);
 
 /* The same for an operation that all others answer at once, where ringing them first would cost as
  * much as their answer: a fence waits for the store to get through. So look for the answers a
@@ -50,6 +73,8 @@ static inline void ronde__node_ring_late(struct node *node)
     node->unrung = 0;
 }
 
+/* ---- slices ---------------------------------------------------------------------------------- */
+
 /* One of the three counters of slices, of every rank at least `value`? */
 static inline int ronde__node_all_at_least(const struct node *node, size_t counter, uint64_t value)
 {
@@ -67,8 +92,21 @@ static inline int ronde__node_all_at_least(const struct node *node, size_t count
 #define NODE_REDUCED offsetof(struct rank_slots, reduced)
 #define NODE_OUT offsetof(struct rank_slots, out)
 
+static inline struct rank_slots *ronde__node_mine(const struct node *node)
+{
+    return &node->slots.of[node->me];
+}
+
 /* Sets this rank's counter and rings the others. */
 void ronde__node_publish(struct node *node, _Atomic uint64_t *counter, uint64_t value);
+
+/* 1 where this rank's slot of slice `next_in` may be written. */
+static inline int ronde__node_slot_is_free(const struct node *node)
+{
+    uint64_t slice = node->slice + node->next_in;
+    return slice < node->slots.count ||
+           ronde__node_all_at_least(node, NODE_OUT, slice - node->slots.count + 1);
+}
 
 /* Share of `rank` in n elements: [*from, *to), cut at cache lines of the virtual buffer. */
 void ronde__node_share(const struct node *node, size_t n, int rank, size_t *from, size_t *to);
@@ -86,11 +124,55 @@ static inline void ronde__node_slice(const struct node *node, uint64_t s, size_t
     *to = *from + (left < node->slice_count ? left : node->slice_count);
 }
 
-/* Copies [from, to) of the virtual buffer between the pieces and a contiguous place. */
+/* ---- zero-copy ------------------------------------------------------------------------------- */
+
+enum { NODE_STEP_BYTES = 1 << 20 }; /* so that a step stays short against a millisecond */
+
+/* Where `rank` says that its tensors lie, in the running operation. */
+static inline struct board_entry *ronde__node_board(const struct node *node, int rank)
+{
+    return node->slots.of[rank].board[node->operation % 2];
+}
+
+/* The address here of an offset in that rank's arena. */
+static inline char *ronde__node_arena_at(const struct node *node, int rank, int64_t offset)
+{
+    int part = node->arena_ranks ? node->arena_ranks[rank] : rank;
+    return ronde__arena_at(node->arena, part, offset);
+}
+
+/* This rank has read and written the others' memory; DONE when nobody uses its own any more. The
+ * operation counts as one slice. */
+int32_t ronde__node_leave(struct node *node);
+
+/* A large allreduce: says where this rank's tensors lie, 0 where that cannot be said; and begins
+ * where all have said so (node_arena.c). */
+uint32_t ronde__node_fill_board(struct node *node);
+void ronde__node_begin_in_arena(struct node *node);
+
+/* ---- pieces ---------------------------------------------------------------------------------- */
+
+/* Copies [from, to) of the virtual buffer between the pieces and a contiguous place. What is not
+ * wanted is not scattered. */
 void ronde__node_gather(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
                         char *place);
 void ronde__node_scatter(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
                          const char *place);
+/* Copies to the final output. */
+void ronde__node_copy_out(const struct node *node, char *out, const char *from, size_t bytes);
+
+/* dst = the sources [contributors] combined, weighted where there are weights. */
+static inline void ronde__node_combine(const struct node *node, void *dst, size_t count)
+{
+    const struct reduction *reduction = node->work.reduction;
+    if (node->contributors == 0)
+        ronde__reduce_identity(reduction, dst, count);
+    else if (node->weights)
+        ronde__reduce_weighted(reduction, dst, node->sources, node->weights, node->contributors,
+                               count);
+    else
+        ronde__reduce(reduction, dst, node->sources, node->contributors, count);
+}
 
 static inline struct piece_cursor ronde__node_first_piece(const struct node *node)
 {

@@ -1,4 +1,4 @@
-/* Opening, submitting and closing. */
+/* Opening and closing. */
 #include "coordinator/coordinator.h"
 
 #include <stdio.h>
@@ -7,31 +7,6 @@
 #include <time.h>
 
 #include "base/status.h"
-
-/* A pair of tags of the net: named and direct operations never meet. */
-enum { TAG_NAMED = 1 };
-
-static int32_t submit(struct coordinator *c, const char *name, int unnamed, struct request *request)
-{
-    atomic_fetch_add(&c->outstanding, 1);
-    int32_t status = ronde__queue_submit(&c->queue, name, unnamed, request);
-    if (status)
-        atomic_fetch_sub(&c->outstanding, 1);
-    return status;
-}
-
-int32_t ronde__coordinator_submit(struct coordinator *c, const char *name, uint64_t unnamed_number,
-                                  struct request *request)
-{
-    char drawn[48];
-    if (!name)
-        snprintf(drawn, sizeof(drawn), "%s#%llu",
-                 ronde__kind_name((enum kind)request->signature.kind),
-                 (unsigned long long)unnamed_number);
-    return submit(c, name ? name : drawn, !name, request);
-}
-
-/* ---- opening and closing --------------------------------------------------------------------- */
 
 static int32_t start_thread(struct coordinator *c)
 {
@@ -50,48 +25,33 @@ static int32_t start_thread(struct coordinator *c)
         return ronde__fail(RONDE_ERR_SYSTEM, "starting the coordinator thread: %s",
                            strerror(error));
     c->has_thread = 1;
+    atomic_store(&c->lobby.of[c->net->local_rank].answers, 1);
     return RONDE_OK;
 }
 
-static int32_t open_leader(struct coordinator *c)
-{
-    if (c->net->local_rank != 0)
-        return RONDE_OK;
-    c->leader = calloc(1, sizeof(*c->leader));
-    if (!c->leader)
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the node's leader");
-    return ronde__leader_open(c->leader, c->net, &c->link, c->communicator.node.slots.bells,
-                              c->settings, c->log, &c->select);
-}
-
 int32_t ronde__coordinator_open(struct coordinator **coordinator, struct net *net,
-                                const struct arena *arena, const struct settings *settings,
+                                struct arena *arena, const struct settings *settings,
                                 const struct log *log)
 {
     struct coordinator *c = calloc(1, sizeof(*c));
     if (!c)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for a coordinator");
     c->net = net;
+    c->arena = arena;
     c->settings = settings;
     c->log = log;
     ronde__handles_open(&c->handles);
-    int32_t status = ronde__communicator_open(&c->communicator, net, arena, settings, TAG_NAMED);
+    int32_t status = ronde__lobby_open(&c->lobby, net);
     if (status)
         goto free_memory;
-    status = ronde__link_open(&c->link, net);
-    if (status)
-        goto close_communicator;
-    c->bell = ronde__communicator_bell(&c->communicator);
+    c->bell = c->lobby.named[net->local_rank];
     c->patience = ronde__patience(net->local_size, settings->spin_us);
     atomic_store(&c->spin_now_ns, c->patience.spin_ns);
-    status = ronde__select_read(&c->select, settings->allreduce);
+    status = ronde__tuner_open(&c->tuner, settings);
     if (!status)
-        status = ronde__queue_open(&c->queue);
-    c->bytes_of = calloc((size_t)net->size, sizeof(*c->bytes_of));
-    if (!status && !c->bytes_of)
-        status = ronde__fail(RONDE_ERR_MEMORY, "no memory for the rows of %d ranks", net->size);
+        status = ronde__watch_open(&c->watch, c);
     if (!status)
-        status = open_leader(c);
+        status = ronde__sets_open(c); /* collective: what fails before fails alike everywhere */
     if (!status)
         status = start_thread(c);
     if (status) {
@@ -101,43 +61,58 @@ int32_t ronde__coordinator_open(struct coordinator **coordinator, struct net *ne
     *coordinator = c;
     return RONDE_OK;
 
-close_communicator:
-    ronde__communicator_close(&c->communicator);
 free_memory:
     ronde__handles_close(&c->handles);
     free(c);
     return status;
 }
 
-/* Closing is an operation like others, so that who waits for whom is reported, and that a rank
- * which is lost, or says that all is lost, ends it. It gathers no rows. */
+/* ---- closing --------------------------------------------------------------------------------- */
+
+static int32_t submit_closing(struct set *set, struct request **request)
+{
+    *request = ronde__handles_take(&set->c->handles);
+    if (!*request)
+        return RONDE_ERR_MEMORY;
+    (*request)->signature = (struct signature){.kind = KIND_ALLGATHER,
+                                               .dtype = RONDE_UINT8,
+                                               .dimensions = 2,
+                                               .prescale = 1,
+                                               .postscale = 1};
+    return ronde__set_submit_ours(set, COORDINATOR_CLOSING, *request);
+}
+
+/* Closing is an operation like others, in every set, so that who waits for whom is reported, and that
+ * a rank which is lost, or says that all is lost, ends it. It gathers no rows; when it runs, what is
+ * not decided in its set ends. */
 int32_t ronde__coordinator_meet(struct coordinator *c)
 {
-    struct request *request = ronde__handles_take(&c->handles);
-    if (!request)
-        return RONDE_ERR_MEMORY;
-    request->signature = (struct signature){.kind = KIND_ALLGATHER,
-                                            .dtype = RONDE_UINT8,
-                                            .dimensions = 2,
-                                            .prescale = 1,
-                                            .postscale = 1};
-    int32_t status = submit(c, COORDINATOR_CLOSING, 1, request);
-    ronde__queue_shut(&c->queue, RONDE_ERR_CLOSED, "the context is closing");
+    struct request *requests[SETS] = {0};
+    int32_t first = RONDE_OK;
+    for (int i = 0; i < c->sets; i++) {
+        int32_t status = submit_closing(c->set[i], &requests[i]);
+        first = first ? first : status;
+        ronde__queue_shut(&c->set[i]->queue, RONDE_ERR_CLOSED, "the context is closing");
+    }
     ronde__coordinator_wait(c, NULL, 0);
-    if (!status)
-        status = ronde__request_status(request);
-    ronde__handles_give(&c->handles, request);
-    return status;
+    for (int i = 0; i < c->sets; i++) {
+        if (!requests[i])
+            continue;
+        int32_t status = first ? first : ronde__request_status(requests[i]);
+        first = status;
+        ronde__handles_give(&c->handles, requests[i]);
+    }
+    return first;
 }
 
 void ronde__coordinator_give_up(struct coordinator *c, int32_t status)
 {
     enum { TRIES = 50 };
     const struct timespec moment = {.tv_nsec = 1000000};
-    ronde__link_tell_fatal(&c->link, status, ronde_last_error());
+    ronde__lobby_tell_fatal(&c->lobby, status, ronde_last_error());
     for (int tries = 0; tries < TRIES && !atomic_load(&c->fatal); tries++) {
         int64_t nap_ns;
-        ronde__coordinator_step(c, &nap_ns); /* finds what the link was told */
+        ronde__coordinator_step(c, &nap_ns); /* finds what the lobby was told */
         nanosleep(&moment, NULL);
     }
     /* What goes to other nodes must leave this one before the process may end. */
@@ -159,22 +134,21 @@ void ronde__coordinator_stop(struct coordinator *c)
     atomic_store(&c->stopping, 1);
     ronde__coordinator_wake(c);
     pthread_join(c->thread, NULL);
+    atomic_store(&c->lobby.of[c->net->local_rank].answers, 0);
     c->has_thread = 0;
 }
 
 void ronde__coordinator_close(struct coordinator *c)
 {
-    if (c->leader)
-        ronde__leader_close(c->leader);
-    free(c->leader);
-    ronde__writer_free(&c->record);
-    free(c->pieces);
-    free(c->bytes_of);
-    free(c->gather_copy);
-    free(c->gather_out);
-    ronde__queue_close(&c->queue);
+    ronde__sets_close(c);
+    for (struct early *early = c->early, *next; early; early = next) {
+        next = early->next;
+        free(early->message);
+        free(early);
+    }
+    ronde__timeline_stop(c->timeline);
+    ronde__watch_close(&c->watch);
     ronde__handles_close(&c->handles);
-    ronde__link_close(&c->link, c->net);
-    ronde__communicator_close(&c->communicator);
+    ronde__lobby_close(&c->lobby);
     free(c);
 }

@@ -1,7 +1,10 @@
 /* The root's part: when to decide, and what. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bell.h"
+#include "base/dtype.h"
 #include "base/status.h"
 #include "coordinator/leader.h"
 #include "fusion/plan.h"
@@ -14,29 +17,165 @@ enum {
     BIN_TENSORS = 2048         /* what a board of the node's slots can name */
 };
 
+/* ---- becoming ready -------------------------------------------------------------------------- */
+
+static int32_t room_for_ready(struct leader *leader, size_t more)
+{
+    if (leader->ready_count + more <= leader->ready_room)
+        return RONDE_OK;
+    size_t room = 2 * (leader->ready_count + more) + 64;
+    struct entry **ready = realloc(leader->ready, room * sizeof(struct entry *));
+    leader->ready = ready ? ready : leader->ready;
+    struct plan_item *items = realloc(leader->items, room * sizeof(*items));
+    leader->items = items ? items : leader->items;
+    int32_t *bin_of = realloc(leader->bin_of, room * sizeof(*bin_of));
+    leader->bin_of = bin_of ? bin_of : leader->bin_of;
+    struct entry **sorted = realloc(leader->sorted, room * sizeof(struct entry *));
+    leader->sorted = sorted ? sorted : leader->sorted;
+    size_t *bin_from = realloc(leader->bin_from, (room + 1) * sizeof(*bin_from));
+    leader->bin_from = bin_from ? bin_from : leader->bin_from;
+    if (!ready || !items || !bin_of || !sorted || !bin_from)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory to list %zu ready tensors", room);
+    leader->ready_room = room;
+    return RONDE_OK;
+}
+
+static int32_t push_ready(struct leader *leader, struct entry *entry, int64_t now)
+{
+    int32_t status = room_for_ready(leader, 1);
+    if (status)
+        return status;
+    if (!leader->ready_count)
+        leader->ready_ns = now;
+    leader->ready[leader->ready_count++] = entry;
+    leader->ready_bytes += ronde__signature_bytes(&entry->signature);
+    return RONDE_OK;
+}
+
+static struct held *find_held(struct leader *leader, const struct signature *s)
+{
+    for (size_t i = 0; i < leader->held_count; i++)
+        if (leader->held[i].group == s->group)
+            return &leader->held[i];
+    if (leader->held_count == leader->held_room) {
+        size_t room = 2 * leader->held_room + 8;
+        struct held *grown = realloc(leader->held, room * sizeof(*grown));
+        if (!grown)
+            return NULL;
+        leader->held = grown;
+        leader->held_room = room;
+    }
+    struct held *held = &leader->held[leader->held_count];
+    *held = (struct held){.group = s->group, .size = s->group_size};
+    held->entry = calloc(s->group_size, sizeof(struct entry *));
+    if (!held->entry)
+        return NULL;
+    leader->held_count++;
+    return held;
+}
+
+/* All or nothing: a group is ready when all of it is. */
+static int32_t hold(struct leader *leader, struct entry *entry, int64_t now)
+{
+    struct held *held = find_held(leader, &entry->signature);
+    if (!held)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a group of %u tensors",
+                           entry->signature.group_size);
+    if (held->count == held->size)
+        return ronde__fail(RONDE_ERR_SYSTEM, "a group of %u has more tensors", held->size);
+    held->entry[held->count++] = entry;
+    if (held->count < held->size)
+        return RONDE_OK;
+    int32_t status = RONDE_OK;
+    for (uint32_t i = 0; i < held->count && !status; i++)
+        status = push_ready(leader, held->entry[i], now);
+    free(held->entry);
+    *held = leader->held[--leader->held_count];
+    return status;
+}
+
+/* What only all contributions together show to be wrong. */
+static int32_t check_weights(struct entry *entry)
+{
+    double sum = 0;
+    for (size_t i = 1; i < entry->rows.count; i += 2) {
+        double weight;
+        memcpy(&weight, &entry->rows.word[i], sizeof(weight));
+        sum += weight;
+    }
+    if (sum > 0)
+        return RONDE_OK;
+    entry->conflict = ronde__text("allreduce '%s': the weights of all ranks add up to %g: one must "
+                                  "be above 0",
+                                  entry->name, sum);
+    return entry->conflict ? RONDE_OK
+                           : ronde__fail(RONDE_ERR_MEMORY, "no memory to describe a mismatch");
+}
+
+int32_t ronde__leader_make_ready(struct leader *leader, struct entry *entry, int64_t now)
+{
+    const struct signature *s = &entry->signature;
+    if (s->kind == KIND_ALLREDUCE && s->op == RONDE_WEIGHTED_AVERAGE && !entry->conflict) {
+        int32_t status = check_weights(entry);
+        if (status)
+            return status;
+    }
+    if (entry->signature.group && !entry->conflict)
+        return hold(leader, entry, now);
+    return push_ready(leader, entry, now);
+}
+
+/* ---- when ------------------------------------------------------------------------------------ */
+
 /* More is about to come unless everybody waits, or it has been quiet, or there is a binful. */
 static int64_t hold_ns(const struct leader *leader, int64_t now)
 {
     if (ronde__leader_subtree_waits(leader) ||
-        leader->ready_bytes >= leader->settings->fusion_threshold)
+        leader->ready_bytes >= ronde__tuner_threshold(leader->at.tuner))
         return 0;
     int64_t quiet = leader->arrived_ns + QUIET_NS, latest = leader->ready_ns + LONGEST_HOLD_NS;
     int64_t left = (quiet < latest ? quiet : latest) - now;
     return left > 0 ? left : 0;
 }
 
-/* What may be fused shares all that the one pass over the bin has: dtype, op, scales, algorithm. */
+/* ---- what fuses with what -------------------------------------------------------------------- */
+
+static int is_reduction(int kind)
+{
+    return kind == KIND_ALLREDUCE || kind == KIND_REDUCE || kind == KIND_REDUCESCATTER;
+}
+
+static int may_fuse(const struct entry *entry)
+{
+    const struct signature *s = &entry->signature;
+    if (entry->conflict || entry->absent.count)
+        return 0;
+    if (is_reduction(s->kind))
+        return s->op != RONDE_ADASUM && s->op != RONDE_WEIGHTED_AVERAGE;
+    return s->kind == KIND_BROADCAST;
+}
+
+static enum algorithm algorithm_of(const struct leader *leader, const struct signature *s)
+{
+    return ronde__select(ronde__tuner_select(leader->at.tuner), ronde__signature_bytes(s),
+                         leader->at.net->nodes);
+}
+
+static int same_bits(double a, double b)
+{
+    return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+/* What may be fused shares all that the one pass over the bin has: dtype, op, scales, algorithm; or,
+ * of broadcasts, the root. */
 static int same_kin(const struct leader *leader, const struct entry *a, const struct entry *b)
 {
     const struct signature *x = &a->signature, *y = &b->signature;
-    return x->kind == KIND_ALLREDUCE && y->kind == KIND_ALLREDUCE && x->dtype == y->dtype &&
-           x->op == y->op && memcmp(&x->prescale, &y->prescale, sizeof(x->prescale)) == 0 &&
-           memcmp(&x->postscale, &y->postscale, sizeof(x->postscale)) == 0 &&
-           ronde__select(leader->select, ronde__signature_count(x) * ronde_dtype_bytes(x->dtype),
-                         leader->net->nodes) ==
-               ronde__select(leader->select,
-                             ronde__signature_count(y) * ronde_dtype_bytes(y->dtype),
-                             leader->net->nodes);
+    if (x->kind == KIND_BROADCAST || y->kind == KIND_BROADCAST)
+        return x->kind == y->kind && x->root == y->root;
+    return x->dtype == y->dtype && x->op == y->op && same_bits(x->prescale, y->prescale) &&
+           same_bits(x->postscale, y->postscale) &&
+           algorithm_of(leader, x) == algorithm_of(leader, y);
 }
 
 /* Kin numbers: 1 + the first ready tensor of the same kin, looking back over the kins seen. */
@@ -48,9 +187,8 @@ static void describe(struct leader *leader)
     for (size_t i = 0; i < leader->ready_count; i++) {
         struct entry *entry = leader->ready[i];
         struct plan_item *item = &leader->items[i];
-        *item = (struct plan_item){.bytes = ronde__signature_count(&entry->signature) *
-                                            ronde_dtype_bytes(entry->signature.dtype)};
-        if (entry->conflict || entry->kind != KIND_ALLREDUCE)
+        *item = (struct plan_item){.bytes = ronde__signature_bytes(&entry->signature)};
+        if (!may_fuse(entry))
             continue;
         size_t kin = 0;
         while (kin < kins && !same_kin(leader, leader->ready[first[kin]], entry))
@@ -62,90 +200,185 @@ static void describe(struct leader *leader)
     }
 }
 
-/* Rows by rank from the (rank, rows) pairs. */
-static int sort_rows(struct leader *leader, const struct entry *entry)
+/* ---- decisions ------------------------------------------------------------------------------- */
+
+/* Words by rank from the (rank, word) pairs. */
+static int32_t sort_words(struct leader *leader, const struct entry *entry)
 {
-    size_t ranks = (size_t)leader->net->size;
-    if (entry->row_words != 2 * ranks)
-        return 0;
-    for (size_t i = 0; i < entry->row_words; i += 2) {
-        if (entry->rows[i] >= ranks)
-            return 0;
-        leader->rows[entry->rows[i]] = entry->rows[i + 1];
+    size_t ranks = (size_t)leader->at.net->size;
+    int32_t status = ronde__leader_room(leader, ranks);
+    for (size_t i = 0; i + 1 < entry->rows.count && !status; i += 2) {
+        if (entry->rows.word[i] >= ranks)
+            return ronde__fail(RONDE_ERR_SYSTEM, "a word of rank %llu for '%s' of %zu ranks",
+                               (unsigned long long)entry->rows.word[i], entry->name, ranks);
+        leader->rows.word[entry->rows.word[i]] = entry->rows.word[i + 1];
     }
-    return 1;
+    return status;
 }
 
-static int32_t fail_tensor(struct leader *leader, struct entry *entry)
+static int32_t fail_tensor(struct leader *leader, struct entry *entry, uint64_t seen)
 {
-    struct record error = {.type = RECORD_ERROR,
-                           .kind = entry->kind,
-                           .id = RECORD_NO_ID,
-                           .status = RONDE_ERR_MISMATCH,
-                           .name = entry->name,
-                           .name_bytes = entry->name_bytes,
-                           .text = entry->conflict,
-                           .text_bytes = (uint32_t)strlen(entry->conflict)};
+    struct record error = ronde__record_error(entry->kind, entry->name, entry->name_bytes,
+                                              RONDE_ERR_MISMATCH, entry->conflict);
+    error.seen = seen;
     return ronde__leader_pass_down(leader, &error);
 }
 
-static int32_t run_tensor(struct leader *leader, struct entry *entry, int last)
+static int32_t run_tensor(struct leader *leader, struct entry *entry, int last, uint32_t batch)
 {
-    int known = entry->id != RECORD_NO_ID;
+    /* Where somebody has told the name, all are told it: joined ranks may not know its number. */
+    int known = entry->id != NO_ID && entry->cached_only && !entry->absent.count;
     struct record run = {.type = RECORD_RUN,
                          .kind = entry->kind,
-                         .last = (uint8_t)last,
+                         .flags = (uint8_t)((last ? RECORD_LAST : 0) |
+                                            (entry->absent.count ? RECORD_SIGNED : 0)),
+                         .algorithm = (uint8_t)algorithm_of(leader, &entry->signature),
                          .id = ronde__negotiation_number(leader->negotiation, entry),
+                         .batch = batch,
+                         .signature = entry->signature,
                          .name = known ? NULL : entry->name,
-                         .name_bytes = known ? 0 : entry->name_bytes};
-    if (entry->kind == KIND_ALLGATHER) {
-        if (!sort_rows(leader, entry))
-            return ronde__fail(RONDE_ERR_SYSTEM, "the rows of allgather '%s' are not one per rank",
-                               entry->name);
-        run.rows = leader->rows;
-        run.row_words = (uint32_t)leader->net->size;
+                         .name_bytes = known ? 0 : entry->name_bytes,
+                         .absent = entry->absent.word,
+                         .absent_words = (uint32_t)entry->absent.count};
+    if (ronde__signature_has_rows(&entry->signature)) {
+        run.rows = leader->rows.word;
+        run.row_words = (uint32_t)leader->at.net->size;
     }
     return ronde__leader_pass_down(leader, &run);
 }
 
-/* All tensors of one bin, starting at `first`, the lowest of it. */
-static int32_t run_bin(struct leader *leader, size_t first)
+static int by_number(const void *a, const void *b)
 {
-    int32_t bin = leader->bin_of[first];
-    size_t last = first;
-    for (size_t i = first + 1; i < leader->ready_count; i++)
-        if (leader->bin_of[i] == bin)
-            last = i;
-    for (size_t i = first; i <= last; i++) {
-        if (leader->bin_of[i] != bin)
-            continue;
-        struct entry *entry = leader->ready[i];
-        int32_t status = entry->conflict ? fail_tensor(leader, entry)
-                                         : run_tensor(leader, entry, i == last);
-        if (status)
-            return status;
-    }
+    const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* The ready entries bin after bin, each bin in the order of the tensors' numbers, so that the same
+ * tensors make the same batch, whoever came first. bin_from[bin] receives where each begins. */
+static void sort_by_bin(struct leader *leader, int32_t bins)
+{
+    size_t n = leader->ready_count, *from = leader->bin_from;
+    memset(from, 0, ((size_t)bins + 1) * sizeof(*from));
+    for (size_t i = 0; i < n; i++)
+        from[leader->bin_of[i] + 1]++;
+    for (int32_t bin = 0; bin < bins; bin++)
+        from[bin + 1] += from[bin];
+    for (size_t i = 0; i < n; i++)
+        leader->sorted[from[leader->bin_of[i]]++] = leader->ready[i];
+    for (int32_t bin = bins; bin > 0; bin--)
+        from[bin] = from[bin - 1];
+    from[0] = 0;
+    for (int32_t bin = 0; bin < bins; bin++)
+        if (from[bin + 1] - from[bin] > 1)
+            qsort(&leader->sorted[from[bin]], from[bin + 1] - from[bin], sizeof(struct entry *),
+                  by_number);
+}
+
+/* The number of the batch that this bin is from now on. */
+static int32_t number_batch(struct leader *leader, struct entry *const *bin, size_t n,
+                            uint32_t *number)
+{
+    int fit = n > 1;
+    for (size_t i = 0; i < n && fit; i++)
+        fit = bin[i]->cached_only && bin[i]->id != NO_ID && !bin[i]->absent.count &&
+              !bin[i]->signature.group;
+    *number = NO_ID;
+    if (!fit)
+        return RONDE_OK;
+    uint32_t *ids = malloc(n * sizeof(*ids));
+    if (!ids)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a batch of %zu tensors", n);
+    for (size_t i = 0; i < n; i++)
+        ids[i] = bin[i]->id;
+    *number = ronde__batches_number(&leader->batches, ids, (uint32_t)n, bin[0]->batch);
+    free(ids);
     return RONDE_OK;
+}
+
+static int32_t run_bin(struct leader *leader, struct entry *const *bin, size_t n)
+{
+    uint32_t number;
+    int32_t status = number_batch(leader, bin, n, &number);
+    for (size_t i = 0; i < n && !status; i++) {
+        struct entry *entry = bin[i];
+        if (ronde__signature_has_rows(&entry->signature))
+            status = sort_words(leader, entry);
+        entry->batch = number;
+        if (!status)
+            status = run_tensor(leader, entry, i + 1 == n, number);
+    }
+    return status;
+}
+
+/* Those that ranks disagree about go first: each takes its group with it. What they were announced
+ * with was all announced before now. */
+static int32_t decide_failures(struct leader *leader)
+{
+    uint64_t seen = leader->decisions;
+    int32_t status = RONDE_OK;
+    size_t kept = 0, failing = 0;
+    struct entry **ready = leader->ready;
+    for (size_t i = 0; i < leader->ready_count; i++)
+        if (ready[i]->conflict) {
+            ready[i]->doomed = 1;
+            failing++;
+        }
+    if (!failing)
+        return RONDE_OK;
+    for (size_t i = 0; i < leader->ready_count && !status; i++)
+        if (ready[i]->conflict)
+            status = fail_tensor(leader, ready[i], seen);
+        else
+            ready[kept++] = ready[i];
+    leader->ready_count = kept;
+    return status;
+}
+
+static int32_t decide_ready(struct leader *leader)
+{
+    int32_t status = decide_failures(leader);
+    const struct plan_limits limits = {ronde__tuner_threshold(leader->at.tuner), BIN_TENSORS};
+    describe(leader);
+    int32_t bins = ronde__plan(leader->items, (int32_t)leader->ready_count, &limits,
+                               leader->bin_of);
+    sort_by_bin(leader, bins);
+    for (int32_t bin = 0; bin < bins && !status; bin++)
+        status = run_bin(leader, &leader->sorted[leader->bin_from[bin]],
+                         leader->bin_from[bin + 1] - leader->bin_from[bin]);
+    leader->ready_count = 0;
+    leader->ready_bytes = 0;
+    return status;
+}
+
+/* All have joined. */
+static int32_t decide_join(struct leader *leader)
+{
+    struct record run = {.type = RECORD_RUN,
+                         .kind = KIND_JOIN,
+                         .flags = RECORD_LAST,
+                         .id = NO_ID,
+                         .batch = NO_ID,
+                         .rank = leader->last_joined,
+                         .name = COORDINATOR_JOIN,
+                         .name_bytes = sizeof(COORDINATOR_JOIN) - 1};
+    return ronde__leader_pass_down(leader, &run);
 }
 
 int32_t ronde__leader_decide(struct leader *leader, int64_t now_ns)
 {
-    leader->nap_ns = hold_ns(leader, now_ns);
-    if (leader->nap_ns)
-        return RONDE__IDLE;
-    const struct plan_limits limits = {leader->settings->fusion_threshold, BIN_TENSORS};
-    describe(leader);
-    ronde__plan(leader->items, (int32_t)leader->ready_count, &limits, leader->bin_of);
-    int32_t bins_run = 0;
-    for (size_t i = 0; i < leader->ready_count; i++) {
-        if (leader->bin_of[i] != bins_run)
-            continue;
-        int32_t status = run_bin(leader, i);
-        if (status)
-            return status;
-        bins_run++;
+    int32_t said = RONDE__IDLE;
+    if (leader->ready_batch_count)
+        said = ronde__leader_decide_batches(leader, now_ns);
+    if (said >= 0 && leader->ready_count) {
+        leader->nap_ns = hold_ns(leader, now_ns);
+        if (leader->nap_ns)
+            return said;
+        int32_t status = decide_ready(leader);
+        said = status ? status : RONDE__MOVED;
     }
-    leader->ready_count = 0;
-    leader->ready_bytes = 0;
-    return RONDE__MOVED;
+    if (said >= 0 && ronde__negotiation_joined(leader->negotiation) == leader->at.net->size) {
+        int32_t status = decide_join(leader);
+        said = status ? status : RONDE__MOVED;
+    }
+    return said;
 }

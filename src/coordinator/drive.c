@@ -1,4 +1,5 @@
 /* One step of everything, by whoever holds the token; and how all ends when a part fails. */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,19 +7,27 @@
 #include "base/status.h"
 #include "coordinator/coordinator.h"
 
-/* ---- completing ------------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
-void ronde__coordinator_complete(struct coordinator *c, struct request *request, int32_t status,
-                                 const char *text)
+/* Tells the other nodes' leaders that this context is lost; by the leader, or where that is what was
+ * lost, by any rank of its node. As far as it goes: this is the last thing said. */
+static void tell_nodes(struct coordinator *c, int32_t status, const char *text)
 {
-    ronde__queue_finish(&c->queue, request);
-    request->status = status;
-    request->text = status ? strdup(text) : NULL;
-    atomic_fetch_add_explicit(&c->counts.operations, 1, memory_order_relaxed);
-    /* pairs with the acquire in is_done: the result is there */
-    atomic_store_explicit(&request->state, REQUEST_DONE, memory_order_release);
-    atomic_fetch_sub(&c->outstanding, 1);
-    ronde__bell_ring(c->bell);
+    struct writer message = {0};
+    const struct message_head head = {0};
+    struct record fatal = ronde__record_error(0, NULL, 0, status, text);
+    fatal.type = RECORD_FATAL;
+    message.data = malloc(sizeof(head));
+    if (!message.data)
+        return;
+    message.room = message.bytes = sizeof(head);
+    memcpy(message.data, &head, sizeof(head));
+    ronde__record_write(&message, &fatal);
+    for (int node = 0; node < c->net->nodes && !message.failed; node++)
+        if (node != c->net->node)
+            ronde__net_post(c->net, ronde__net_rank_at(c->net, node, 0), message.data,
+                            message.bytes);
+    ronde__writer_free(&message);
 }
 
 /* The first fatal error: everything outstanding and everything to come ends with it, here, and by
@@ -26,79 +35,181 @@ void ronde__coordinator_complete(struct coordinator *c, struct request *request,
 static void end_with(struct coordinator *c, int32_t status)
 {
     /* What others told names its rank already; so does the loss of one. */
-    int named = status == RONDE_ERR_PEER || ronde__link_fatal(&c->link) ||
-                (c->leader && c->leader->told);
+    int named = status == RONDE_ERR_PEER || ronde__lobby_fatal(&c->lobby) || c->told;
     char *text = named ? ronde__text("%s", ronde_last_error())
                        : ronde__text("rank %d: %s", c->net->rank, ronde_last_error());
     const char *kept = text ? text : "no memory for the text";
+    int leads = c->net->local_rank == 0;
     ronde__log(c->log, RONDE__LOG_ERROR, "%s", kept);
-    ronde__link_tell_fatal(&c->link, status, kept);
-    ronde__bell_ring_others(c->communicator.node.slots.bells, c->net->local_size,
-                            c->net->local_rank);
-    if (c->leader ? !c->leader->told : !ronde__region_is_held(&c->communicator.region, 0))
-        ronde__leader_tell_fatal(c->net, status, kept);
-    ronde__queue_shut(&c->queue, status, kept);
-    c->to_announce = c->bins = c->bins_last = c->running = NULL;
-    c->whole_bins = 0;
-    for (struct request *r; (r = ronde__queue_any(&c->queue));)
-        ronde__coordinator_complete(c, r, status, kept);
+    ronde__lobby_tell_fatal(&c->lobby, status, kept);
+    ronde__bell_ring_others(c->lobby.named, c->net->local_size, c->net->local_rank);
+    if (c->net->nodes > 1 && (leads ? !c->told : ronde__watch_leader_is_lost(c)))
+        tell_nodes(c, status, kept);
+    for (int i = 0; i < c->sets; i++)
+        ronde__queue_shut(&c->set[i]->queue, status, kept);
+    for (int i = 0; i < c->sets; i++)
+        ronde__set_end(c->set[i], 0, status, kept);
     free(text);
     atomic_store(&c->fatal, status);
+}
+
+/* ---- messages from other nodes --------------------------------------------------------------- */
+
+static int32_t take_ours(struct coordinator *c, int from, const char *message, size_t bytes)
+{
+    size_t at = 0, n;
+    const char *place;
+    struct record record;
+    if (!ronde__record_next(message, bytes, &at, &place, &n) ||
+        !ronde__record_read(&record, place, n))
+        return ronde__fail(RONDE_ERR_SYSTEM, "%zu bytes from rank %d are no record", bytes, from);
+    if (record.type == RECORD_PING || record.type == RECORD_PONG)
+        return ronde__watch_take(c, from, &record);
+    if (record.type == RECORD_FATAL) {
+        c->told = 1;
+        return ronde__fail(record.status < 0 ? record.status : RONDE_ERR_SYSTEM, "%.*s",
+                           (int)record.text_bytes, record.text);
+    }
+    return RONDE_PENDING; /* set 0's own */
+}
+
+static struct set *set_of(struct coordinator *c, uint32_t id)
+{
+    for (int i = 0; i < c->sets; i++)
+        if ((uint32_t)c->set[i]->id == id)
+            return c->set[i];
+    return NULL;
+}
+
+/* A set's first message may come before this rank knows that the set is made: it is kept. */
+static int32_t keep_early(struct coordinator *c, int from, void *message, size_t bytes)
+{
+    struct early *early = calloc(1, sizeof(*early));
+    if (!early) {
+        free(message);
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a message of %zu bytes", bytes);
+    }
+    *early = (struct early){.from = from, .message = message, .bytes = bytes};
+    struct early **last = &c->early;
+    while (*last)
+        last = &(*last)->next;
+    *last = early;
+    return RONDE_OK;
+}
+
+/* Takes the message over. */
+static int32_t take_message(struct coordinator *c, int from, void *message, size_t bytes)
+{
+    struct message_head head;
+    const char *records = (const char *)message + sizeof(head);
+    int32_t status = RONDE_PENDING;
+    int64_t now = ronde__now_ns();
+    atomic_store_explicit(&c->heard_ns, now, memory_order_relaxed);
+    ronde__watch_heard(c, from, now);
+    if (bytes < sizeof(head)) {
+        free(message);
+        return ronde__fail(RONDE_ERR_SYSTEM, "%zu bytes from rank %d are no message", bytes, from);
+    }
+    memcpy(&head, message, sizeof(head));
+    struct set *set = set_of(c, head.set);
+    if (!set && head.set >= (uint32_t)c->next_id)
+        return keep_early(c, from, message, bytes);
+    if (!head.set)
+        status = take_ours(c, from, records, bytes - sizeof(head));
+    if (status == RONDE_PENDING)
+        status = set && set->leader
+                     ? ronde__leader_take(set->leader, ronde__set_rank_of(set, from), records,
+                                          bytes - sizeof(head))
+                     : RONDE_OK; /* of a set that was removed */
+    free(message);
+    return status;
+}
+
+int32_t ronde__coordinator_take_early(struct coordinator *c)
+{
+    struct early *all = c->early;
+    int32_t status = RONDE_OK;
+    c->early = NULL;
+    for (struct early *early = all, *next; early; early = next) {
+        next = early->next;
+        if (status)
+            free(early->message);
+        else
+            status = take_message(c, early->from, early->message, early->bytes);
+        free(early);
+    }
+    return status;
+}
+
+static int32_t poll_net(struct coordinator *c)
+{
+    int32_t said = RONDE__IDLE;
+    for (;;) {
+        int from;
+        void *message = NULL;
+        size_t bytes;
+        int32_t status = ronde__net_poll(c->net, &from, &message, &bytes);
+        if (status || !message)
+            return status ? status : said;
+        status = take_message(c, from, message, bytes);
+        if (status)
+            return status;
+        said = RONDE__MOVED;
+    }
 }
 
 /* ---- the step -------------------------------------------------------------------------------- */
 
 static void nap_at_most(struct coordinator *c, int64_t ns)
 {
-    if (!c->nap_ns || ns < c->nap_ns)
+    if (ns && (!c->nap_ns || ns < c->nap_ns))
         c->nap_ns = ns;
 }
 
-/* How long the driver may sleep if nothing rings: MPI rings no bell, and stalls have clocks. */
+static int is_busy(const struct coordinator *c)
+{
+    for (int i = 0; i < c->sets; i++)
+        if (c->set[i]->leader && ronde__leader_is_busy(c->set[i]->leader))
+            return 1;
+    return 0;
+}
+
+/* How long the driver may sleep if nothing rings. */
 static void choose_nap(struct coordinator *c)
 {
-    enum { WIRE_NS = 50000, NEGOTIATION_NS = 100000, STALL_NS = 50000000 };
+    enum { STALL_NS = 50000000 };
     c->nap_ns = 0;
-    int waits = atomic_load(&c->outstanding) > 0;
-    if (c->communicator.on_wire && c->running)
-        nap_at_most(c, WIRE_NS);
-    if (c->leader && c->leader->nap_ns)
-        nap_at_most(c, c->leader->nap_ns);
-    if (c->leader && c->net->nodes > 1 && waits && !c->running)
-        nap_at_most(c, NEGOTIATION_NS);
-    if (waits || (c->leader && ronde__leader_is_busy(c->leader)))
+    for (int i = 0; i < c->sets; i++)
+        nap_at_most(c, ronde__set_nap_ns(c->set[i]));
+    if (atomic_load(&c->outstanding) > 0 || is_busy(c))
         nap_at_most(c, STALL_NS);
 }
 
 /* The leader of a node may have nothing outstanding and sleep, while this rank's tensor waits
  * for just that rank. So now and then, whoever waits rings it awake, to look after stalls. */
-static void ping_leader(struct coordinator *c)
+static void ping_leaders(struct coordinator *c, int64_t now)
 {
     enum { PING_NS = 250000000 };
-    if (c->leader || !atomic_load(&c->outstanding))
+    if (c->net->local_size == 1 || !atomic_load(&c->outstanding))
         return;
-    int64_t now = ronde__now_ns();
     if (!c->ping_ns) {
         c->ping_ns = now + PING_NS;
     } else if (now > c->ping_ns) {
         c->ping_ns = now + PING_NS;
-        ronde__bell_ring(&c->link.of[0].idle);
+        for (int i = 0; i < c->sets; i++)
+            if (!c->set[i]->leader)
+                ronde__bell_ring(&c->lobby.of[c->set[i]->lobby_ranks[0]].idle);
+        ronde__bell_ring(&c->lobby.of[0].idle);
     }
 }
 
 static int32_t step_parts(struct coordinator *c)
 {
-    /* Following comes first: what was decided before a request is announced is none of its
-     * business. */
-    int32_t said = ronde__coordinator_follow(c);
-    if (said >= 0)
-        said = ronde__both(said, ronde__coordinator_announce(c));
-    if (said >= 0 && c->leader)
-        said = ronde__both(said, ronde__leader_step(c->leader));
-    if (said >= 0)
-        said = ronde__both(said, ronde__coordinator_follow(c));
-    if (said >= 0)
-        said = ronde__both(said, ronde__coordinator_run(c));
+    int32_t said = RONDE__IDLE;
+    if (c->net->nodes > 1 && atomic_load_explicit(&c->polls, memory_order_relaxed))
+        said = poll_net(c);
+    for (int i = 0; i < c->sets && said >= 0; i++)
+        said = ronde__both(said, ronde__set_step(c->set[i]));
     return said;
 }
 
@@ -107,12 +218,20 @@ static int32_t step(struct coordinator *c)
 {
     if (atomic_load_explicit(&c->fatal, memory_order_relaxed))
         return RONDE__IDLE;
+    _Atomic uint64_t *beats = &c->lobby.of[c->net->local_rank].beats;
+    atomic_store_explicit(beats, atomic_load_explicit(beats, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
     int32_t said = step_parts(c);
     if (said == RONDE__IDLE) {
         choose_nap(c);
-        ping_leader(c);
-        if (atomic_load(&c->outstanding) || (c->leader && c->net->nodes > 1))
-            said = ronde__link_trouble(&c->link, &c->communicator);
+        if (atomic_load(&c->outstanding) || (c->net->local_rank == 0 && c->net->nodes > 1) ||
+            c->watch.watching) {
+            int64_t now = ronde__now_ns();
+            ping_leaders(c, now);
+            said = ronde__lobby_trouble(&c->lobby, &c->looked_ns);
+            if (!said)
+                said = ronde__watch_look(c, now);
+        }
     } else {
         c->ping_ns = 0;
     }
@@ -130,7 +249,13 @@ static int take_token(struct coordinator *c)
     return !atomic_exchange(&c->token, 1);
 }
 
-static void release_token(struct coordinator *c)
+void ronde__coordinator_take(struct coordinator *c)
+{
+    while (!take_token(c))
+        sched_yield();
+}
+
+void ronde__coordinator_release(struct coordinator *c)
 {
     atomic_store(&c->token, 0);
     if (atomic_load(&c->missed) && atomic_exchange(&c->missed, 0))
@@ -143,14 +268,34 @@ int32_t ronde__coordinator_step(struct coordinator *c, int64_t *nap_ns)
         return RONDE__IDLE;
     int32_t said = step(c);
     *nap_ns = c->nap_ns;
-    int leads = c->leader && !atomic_load(&c->fatal) && ronde__leader_is_busy(c->leader);
+    int leads = !atomic_load(&c->fatal) && is_busy(c);
     atomic_store_explicit(&c->leads, (uint32_t)leads, memory_order_relaxed);
-    release_token(c);
+    ronde__coordinator_release(c);
     return said;
+}
+
+int64_t ronde__coordinator_idle_nap_ns(const struct coordinator *c)
+{
+    enum { LATELY_NS = 1000000000, OFTEN_NS = 2000000, SELDOM_NS = 500000000 };
+    if (!atomic_load_explicit(&c->polls, memory_order_relaxed))
+        return 0;
+    int64_t heard = atomic_load_explicit(&c->heard_ns, memory_order_relaxed);
+    return heard && ronde__now_ns() - heard < LATELY_NS ? OFTEN_NS : SELDOM_NS;
 }
 
 int ronde__coordinator_has_business(const struct coordinator *c)
 {
     return atomic_load_explicit(&c->leads, memory_order_relaxed) ||
            atomic_load(&c->outstanding) > 0;
+}
+
+struct timeline *ronde__coordinator_swap_timeline(struct coordinator *c, struct timeline *timeline)
+{
+    ronde__coordinator_take(c);
+    struct timeline *before = c->timeline;
+    c->timeline = timeline;
+    for (int i = 0; i < c->sets; i++)
+        ronde__communicator_trace(&c->set[i]->communicator, timeline);
+    ronde__coordinator_release(c);
+    return before;
 }

@@ -15,9 +15,17 @@ static void free_owned(struct request *request)
     free(request->all_rows);
     free(request->text);
     free(request->made);
+    free(request->made_indices);
+    free(request->present);
+    free(request->words);
+    free(request->splits);
     request->all_rows = NULL;
     request->text = NULL;
     request->made = NULL;
+    request->made_indices = NULL;
+    request->present = NULL;
+    request->words = NULL;
+    request->splits = NULL;
 }
 
 void ronde__handles_close(struct handles *handles)
@@ -85,7 +93,8 @@ static struct request *find_locked(struct handles *handles, uint64_t handle)
 static void refuse(uint64_t handle, const struct request *request)
 {
     ronde__fail(RONDE_ERR_HANDLE,
-                request ? "handle %llu is being waited on by another thread"
+                request && request->staged ? "handle %llu is of a group that has not ended"
+                : request ? "handle %llu is being waited on by another thread"
                         : "handle %llu is stale or was never given: wait once for each operation",
                 (unsigned long long)handle);
 }
@@ -100,7 +109,7 @@ int32_t ronde__request_status(const struct request *request)
 
 static int is_done(const struct request *request)
 {
-    /* pairs with the release in ronde__coordinator_complete */
+    /* pairs with the release in ronde__set_complete */
     return atomic_load_explicit(&request->state, memory_order_acquire) == REQUEST_DONE;
 }
 
@@ -122,8 +131,8 @@ int32_t ronde__handles_poll(struct handles *handles, uint64_t handle)
     return status;
 }
 
-static int32_t take_made_locked(struct handles *handles, uint64_t handle, void **memory,
-                                size_t *rows)
+static int32_t take_made_locked(struct handles *handles, uint64_t handle, int64_t **indices,
+                                void **memory, size_t *rows)
 {
     int32_t status = poll_locked(handles, handle);
     if (status == RONDE_PENDING)
@@ -131,21 +140,25 @@ static int32_t take_made_locked(struct handles *handles, uint64_t handle, void *
     if (status)
         return status;
     struct request *request = find_locked(handles, handle);
-    if (!request->allocate)
+    int is_sparse = request->signature.kind == KIND_SPARSE;
+    if (!request->allocate || is_sparse != (indices != NULL))
         return ronde__fail(RONDE_ERR_HANDLE, "the library made no result for this operation, or it "
                                              "was taken");
     *memory = request->made;
     *rows = request->made_rows;
+    if (indices)
+        *indices = request->made_indices;
+    request->made_indices = NULL;
     request->made = NULL;
     request->allocate = 0;
     return RONDE_OK;
 }
 
-int32_t ronde__handles_take_made(struct handles *handles, uint64_t handle, void **memory,
-                                 size_t *rows)
+int32_t ronde__handles_take_made(struct handles *handles, uint64_t handle, int64_t **indices,
+                                 void **memory, size_t *rows)
 {
     pthread_mutex_lock(&handles->lock);
-    int32_t status = take_made_locked(handles, handle, memory, rows);
+    int32_t status = take_made_locked(handles, handle, indices, memory, rows);
     pthread_mutex_unlock(&handles->lock);
     return status;
 }
@@ -154,7 +167,7 @@ struct request *ronde__handles_claim(struct handles *handles, uint64_t handle)
 {
     pthread_mutex_lock(&handles->lock);
     struct request *request = find_locked(handles, handle);
-    int claimed = request && !request->waited;
+    int claimed = request && !request->waited && !request->staged;
     if (claimed)
         request->waited = 1;
     pthread_mutex_unlock(&handles->lock);

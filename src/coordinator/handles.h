@@ -26,9 +26,9 @@ uint64_t ronde__handle_of(const struct request *request);
 /* RONDE_PENDING, or a finished operation's status, with its text recorded. Another thread may
  * wait for it, and free it, at the same time. */
 int32_t ronde__handles_poll(struct handles *handles, uint64_t handle);
-/* Hands over what a finished operation's library-made output is. */
-int32_t ronde__handles_take_made(struct handles *handles, uint64_t handle, void **memory,
-                                 size_t *rows);
+/* Hands over what a finished operation's library-made output is; indices: of a sparse one, else NULL. */
+int32_t ronde__handles_take_made(struct handles *handles, uint64_t handle, int64_t **indices,
+                                 void **memory, size_t *rows);
 /* A finished request's status; its text becomes this thread's last error. */
 int32_t ronde__request_status(const struct request *request);
 /* The request of a number, or NULL with RONDE_ERR_HANDLE recorded, for a thread that will wait

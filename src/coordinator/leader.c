@@ -12,122 +12,217 @@
  * local rank 0. */
 static void find_family(struct leader *leader)
 {
-    struct net *net = leader->net;
+    struct net *net = leader->at.net;
     leader->is_root = net->node == 0;
     leader->parent = ronde__net_rank_at(net, leader->is_root ? 0 : (net->node - 1) / 2, 0);
     for (int node = 2 * net->node + 1; node <= 2 * net->node + 2 && node < net->nodes; node++)
         leader->child[leader->children++] = ronde__net_rank_at(net, node, 0);
 }
 
-int32_t ronde__leader_open(struct leader *leader, struct net *net, struct link *link,
-                           struct bell *bells, const struct settings *settings,
-                           const struct log *log, const struct select_table *select)
+/* The local rank, or the child in whose subtree the rank's node is. */
+static int contributor_of(const struct leader *leader, int rank)
 {
-    *leader = (struct leader){.net = net,
-                              .link = link,
-                              .bells = bells,
-                              .settings = settings,
-                              .log = log,
-                              .select = select};
+    const struct net *net = leader->at.net;
+    int node = net->node_of[rank];
+    if (node == net->node)
+        return net->local_rank_of[rank];
+    for (; node > net->node; node = (node - 1) / 2)
+        for (int i = 0; i < leader->children; i++)
+            if (node == net->node_of[leader->child[i]])
+                return net->local_size + i;
+    return -1;
+}
+
+int32_t ronde__leader_open(struct leader *leader, const struct leader_place *place)
+{
+    struct net *net = place->net;
+    *leader = (struct leader){.at = *place};
     find_family(leader);
-    leader->rows = calloc((size_t)net->size, sizeof(*leader->rows));
+    leader->contributor_of = calloc((size_t)net->size, sizeof(*leader->contributor_of));
     leader->text = malloc(STALL_TEXT_BYTES);
-    if (!leader->rows || !leader->text)
+    if (!leader->contributor_of || !leader->text)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory to lead a node of %d ranks",
                            net->local_size);
-    return ronde__negotiation_open(&leader->negotiation, net->local_size + leader->children,
-                                   net->size, settings->cache_capacity);
+    for (int rank = 0; rank < net->size; rank++)
+        leader->contributor_of[rank] = contributor_of(leader, rank);
+    const struct family family = {.contributors = net->local_size + leader->children,
+                                  .size = net->size,
+                                  .contributor_of = leader->contributor_of,
+                                  .global = place->global};
+    return ronde__negotiation_open(&leader->negotiation, &family, place->settings->cache_capacity);
 }
 
 void ronde__leader_close(struct leader *leader)
 {
     ronde__negotiation_close(leader->negotiation);
+    ronde__batches_close(&leader->batches);
     ronde__writer_free(&leader->up);
     ronde__writer_free(&leader->down);
+    ronde__writer_free(&leader->mail);
+    for (size_t i = 0; i < leader->held_count; i++)
+        free(leader->held[i].entry);
+    free(leader->held);
+    free(leader->contributor_of);
     free(leader->ready);
+    free(leader->ready_batches);
     free(leader->items);
     free(leader->bin_of);
-    free(leader->rows);
+    free(leader->sorted);
+    free(leader->bin_from);
+    free(leader->rows.word);
     free(leader->text);
+}
+
+int32_t ronde__leader_room(struct leader *leader, size_t count)
+{
+    if (count > leader->rows.room) {
+        uint64_t *grown = realloc(leader->rows.word, count * sizeof(*grown));
+        if (!grown)
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory for %zu words of a decision", count);
+        leader->rows.word = grown;
+        leader->rows.room = count;
+    }
+    if (count)
+        memset(leader->rows.word, 0, count * sizeof(uint64_t));
+    return RONDE_OK;
 }
 
 /* ---- upwards --------------------------------------------------------------------------------- */
 
-static int32_t make_ready(struct leader *leader, struct entry *entry, int64_t now)
-{
-    if (!leader->ready_count)
-        leader->ready_ns = now;
-    if (leader->ready_count == leader->ready_room) {
-        size_t room = leader->ready_room * 2 + 64;
-        struct entry **ready = realloc(leader->ready, room * sizeof(struct entry *));
-        leader->ready = ready ? ready : leader->ready;
-        struct plan_item *items = realloc(leader->items, room * sizeof(*items));
-        leader->items = items ? items : leader->items;
-        int32_t *bin_of = realloc(leader->bin_of, room * sizeof(*bin_of));
-        leader->bin_of = bin_of ? bin_of : leader->bin_of;
-        if (!ready || !items || !bin_of)
-            return ronde__fail(RONDE_ERR_MEMORY, "no memory to list %zu ready tensors", room);
-        leader->ready_room = room;
-    }
-    leader->ready[leader->ready_count++] = entry;
-    leader->ready_bytes += ronde__signature_count(&entry->signature) *
-                           ronde_dtype_bytes(entry->signature.dtype);
-    return RONDE_OK;
-}
-
 /* Do all local ranks wait, and all subtrees below? Then nobody is about to submit more. */
 int ronde__leader_subtree_waits(const struct leader *leader)
 {
-    for (int rank = 0; rank < leader->net->local_size; rank++)
-        if (!atomic_load_explicit(&leader->link->of[rank].waiting, memory_order_relaxed))
+    for (int rank = 0; rank < leader->at.net->local_size; rank++)
+        if (!atomic_load_explicit(&leader->at.lobby->of[leader->at.lobby_ranks[rank]].waiting,
+                                  memory_order_relaxed))
             return 0;
     return leader->child_waits == (1u << leader->children) - 1;
+}
+
+static void write_up(struct leader *leader, struct record *record)
+{
+    record->waiting = (uint32_t)ronde__leader_subtree_waits(leader);
+    record->lamport = ++*leader->at.lamport;
+    ronde__record_write(&leader->up, record);
+}
+
+int32_t ronde__leader_completed(struct leader *leader, struct entry *entry, int64_t now)
+{
+    if (leader->is_root)
+        return ronde__leader_make_ready(leader, entry, now);
+    struct record up = ronde__negotiation_up(entry);
+    write_up(leader, &up);
+    return RONDE_OK;
+}
+
+/* A rank has joined: what waited for it alone is complete now. That goes up before the news. */
+static int32_t take_join(struct leader *leader, struct record *record, int64_t now)
+{
+    struct negotiation *n = leader->negotiation;
+    ronde__negotiation_join(n, record->rank);
+    leader->last_joined = record->rank;
+    int32_t status = RONDE_OK;
+    for (struct entry *e = ronde__negotiation_oldest(n); e && !status; e = e->later) {
+        int completes;
+        status = ronde__negotiation_completes(n, e, &completes);
+        if (!status && completes)
+            status = ronde__leader_completed(leader, e, now);
+    }
+    if (status || leader->is_root)
+        return status;
+    write_up(leader, record);
+    return RONDE_OK;
+}
+
+static int32_t take_record(struct leader *leader, int contributor, struct record *record,
+                           int64_t now)
+{
+    if (record->rank < 0 || record->rank >= leader->at.net->size)
+        return ronde__fail(RONDE_ERR_SYSTEM, "an announcement of rank %d of %d", record->rank,
+                           leader->at.net->size);
+    if (*leader->at.lamport < record->lamport)
+        *leader->at.lamport = record->lamport;
+    if (record->type == RECORD_BATCH)
+        return ronde__leader_take_batch(leader, contributor, record, now);
+    if (record->kind == KIND_JOIN)
+        return take_join(leader, record, now);
+    if (record->kind == KIND_SEND && !leader->is_root) {
+        write_up(leader, record);
+        return RONDE_OK;
+    }
+    struct entry *entry, *complete;
+    int32_t status = ronde__negotiation_open_entry(leader->negotiation, record, &entry);
+    /* Those who have announced its batch have announced it. */
+    struct batch *batch = status ? NULL : ronde__batches_get(&leader->batches, entry->batch);
+    if (batch && batch->announced)
+        status = ronde__leader_spread_batch(leader, batch, now);
+    if (batch)
+        batch->split = 1;
+    if (!status)
+        status = ronde__negotiation_add(leader->negotiation, contributor, entry, record, now,
+                                        &complete);
+    return status || !complete ? status : ronde__leader_completed(leader, complete, now);
 }
 
 static int32_t take_announcement(struct leader *leader, int contributor, const void *bytes,
                                  size_t n, int64_t now)
 {
     struct record record;
-    struct entry *complete;
     if (!ronde__record_read(&record, bytes, n) || record.type > RECORD_PARTIAL)
         return ronde__fail(RONDE_ERR_SYSTEM, "%zu bytes from contributor %d are no announcement", n,
                            contributor);
-    int child = contributor - leader->net->local_size;
+    int child = contributor - leader->at.net->local_size;
     if (child >= 0)
         leader->child_waits = (leader->child_waits & ~(1u << child)) |
                               (uint32_t)(record.waiting != 0) << child;
-    int32_t status = ronde__negotiation_add(leader->negotiation, contributor, &record, now,
-                                            &complete);
-    if (status || !complete)
-        return status;
-    if (leader->is_root)
-        return make_ready(leader, complete, now);
-    struct record up = ronde__negotiation_up(complete);
-    up.waiting = (uint32_t)ronde__leader_subtree_waits(leader);
-    ronde__record_write(&leader->up, &up);
-    return RONDE_OK;
+    return take_record(leader, contributor, &record, now);
+}
+
+static void ring_local(struct leader *leader, int rank)
+{
+    ronde__bell_ring(leader->at.lobby->named[leader->at.lobby_ranks[rank]]);
 }
 
 static int32_t gather_local(struct leader *leader, int64_t now)
 {
     int32_t said = RONDE__IDLE;
-    for (int rank = 0; rank < leader->net->local_size; rank++) {
+    for (int rank = 0; rank < leader->at.net->local_size; rank++) {
         size_t n, made_room = 0;
         const void *record;
-        while ((record = ronde__ring_peek(leader->link->up[rank], 0, &n))) {
+        while ((record = ronde__ring_peek(leader->at.link->up[rank], 0, &n))) {
             int32_t status = take_announcement(leader, rank, record, n, now);
             if (status)
                 return status;
-            ronde__ring_pass(leader->link->up[rank], 0);
+            ronde__ring_pass(leader->at.link->up[rank], 0);
             made_room += n;
             said = RONDE__MOVED;
         }
-        if (made_room >= LINK_MUCH_BYTES && rank != leader->net->local_rank)
-            ronde__bell_ring(&leader->bells[rank]);
+        if (made_room >= LINK_MUCH_BYTES && rank != leader->at.net->local_rank)
+            ring_local(leader, rank);
     }
     if (said)
         leader->arrived_ns = now;
     return said;
+}
+
+/* ---- the network ----------------------------------------------------------------------------- */
+
+/* Posts records to a leader, with the head that says whose they are. */
+static int32_t post(struct leader *leader, int to, const char *records, size_t bytes)
+{
+    struct writer *mail = &leader->mail;
+    const struct message_head head = {.set = leader->at.set};
+    size_t needed = sizeof(head) + bytes;
+    if (needed > mail->room) {
+        char *grown = realloc(mail->data, needed);
+        if (!grown)
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory for a message of %zu bytes", needed);
+        mail->data = grown;
+        mail->room = needed;
+    }
+    memcpy(mail->data, &head, sizeof(head));
+    memcpy(mail->data + sizeof(head), records, bytes);
+    return ronde__net_post(leader->at.net, to, mail->data, needed);
 }
 
 static int32_t send_up(struct leader *leader)
@@ -135,54 +230,121 @@ static int32_t send_up(struct leader *leader)
     struct writer *up = &leader->up;
     if (up->failed)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for announcements to rank %d",
-                           leader->parent);
+                           leader->at.global[leader->parent]);
     if (!up->bytes)
         return RONDE__IDLE;
-    int32_t status = ronde__net_post(leader->net, leader->parent, up->data, up->bytes);
+    int32_t status = post(leader, leader->parent, up->data, up->bytes);
     up->bytes = 0;
     return status ? status : RONDE__MOVED;
 }
 
 /* ---- downwards ------------------------------------------------------------------------------- */
 
-int32_t ronde__leader_pass_down(struct leader *leader, const struct record *decision)
+static int32_t follow_batch(struct leader *leader, uint32_t number)
 {
+    struct batch *batch = ronde__batches_get(&leader->batches, number);
+    if (!batch)
+        return ronde__fail(RONDE_ERR_SYSTEM, "told to run batch %u, which is none", number);
+    for (uint32_t i = 0; i < batch->count && !batch->announced; i++) {
+        struct entry *entry = ronde__negotiation_by_number(leader->negotiation, batch->ids[i]);
+        if (entry)
+            ronde__negotiation_ran(leader->negotiation, entry);
+    }
+    ronde__batch_reset(&leader->batches, batch, leader->at.net->local_size + leader->children);
+    return RONDE_OK;
+}
+
+/* The tensors of a bin that has run belong to its batch from now on, or to none. */
+static void enter_batch(struct leader *leader, const struct record *run)
+{
+    struct batch *batch = ronde__batches_get(&leader->batches, run->batch);
+    if (!(run->flags & RECORD_LAST))
+        return;
+    if (batch)
+        batch->split = 0;
+    for (uint32_t i = 0; i < leader->batches.id_count; i++) {
+        struct entry *entry = ronde__negotiation_by_number(leader->negotiation,
+                                                           leader->batches.ids[i]);
+        if (entry)
+            entry->batch = batch ? run->batch : NO_ID;
+    }
+}
+
+/* Those whose tallies a failure has ended are complete no more. */
+static void drop_held(struct leader *leader)
+{
+    for (size_t i = 0; i < leader->held_count; i++) {
+        struct held *held = &leader->held[i];
+        uint32_t kept = 0;
+        for (uint32_t k = 0; k < held->count; k++)
+            if (held->entry[k]->complete)
+                held->entry[kept++] = held->entry[k];
+        held->count = kept;
+    }
+}
+
+static int32_t follow(struct leader *leader, const struct record *decision)
+{
+    if (decision->type == RECORD_RUN_BATCH)
+        return follow_batch(leader, decision->id);
+    if (decision->type == RECORD_RUN && decision->kind == KIND_JOIN) {
+        ronde__negotiation_unjoin(leader->negotiation);
+        return RONDE_OK;
+    }
+    int32_t status = RONDE_OK;
+    if (decision->type == RECORD_RUN)
+        status = ronde__batches_follow(&leader->batches, decision->id,
+                                       decision->flags & RECORD_LAST, decision->batch);
+    if (!status)
+        status = ronde__negotiation_follow(leader->negotiation, decision, leader->decisions);
+    if (!status && decision->type == RECORD_RUN)
+        enter_batch(leader, decision);
+    if (decision->type == RECORD_ERROR)
+        drop_held(leader);
+    return status;
+}
+
+int32_t ronde__leader_pass_down(struct leader *leader, struct record *decision)
+{
+    if (*leader->at.lamport < decision->lamport)
+        *leader->at.lamport = decision->lamport;
+    decision->lamport = ++*leader->at.lamport;
     ronde__record_write(&leader->down, decision);
     leader->decisions++;
     if (leader->down.failed)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for decisions");
-    ronde__negotiation_follow(leader->negotiation, decision, leader->decisions);
-    return RONDE_OK;
+    return follow(leader, decision);
 }
 
-static int32_t pass_on(struct leader *leader, const char *message, size_t bytes)
+static int32_t pass_on(struct leader *leader, int from, const char *message, size_t bytes)
 {
     size_t at = 0, n;
     const char *place;
     while (ronde__record_next(message, bytes, &at, &place, &n)) {
         struct record record;
-        if (!ronde__record_read(&record, place, n) || record.type < RECORD_RUN)
+        if (!ronde__record_read(&record, place, n) || record.type < RECORD_RUN ||
+            record.type > RECORD_ERROR)
             return ronde__fail(RONDE_ERR_SYSTEM, "%zu bytes from rank %d are no decision", n,
-                               leader->parent);
+                               leader->at.global[from]);
         int32_t status = ronde__leader_pass_down(leader, &record);
         if (status)
             return status;
     }
     return at == bytes ? RONDE_OK
                        : ronde__fail(RONDE_ERR_SYSTEM, "a decision from rank %d is cut off",
-                                     leader->parent);
+                                     leader->at.global[from]);
 }
 
 /* To the children at once; into the node's ring as far as there is room. */
 static int32_t send_down(struct leader *leader)
 {
     struct writer *down = &leader->down;
+    const struct net *net = leader->at.net;
     if (!down->bytes)
         return RONDE__IDLE;
     size_t unsent = down->bytes - leader->down_sent;
     for (int i = 0; i < leader->children && unsent; i++) {
-        int32_t status = ronde__net_post(leader->net, leader->child[i],
-                                         down->data + leader->down_sent, unsent);
+        int32_t status = post(leader, leader->child[i], down->data + leader->down_sent, unsent);
         if (status)
             return status;
     }
@@ -190,102 +352,49 @@ static int32_t send_down(struct leader *leader)
     size_t before = leader->down_at, at = before, n;
     const char *record;
     while (ronde__record_next(down->data, down->bytes, &at, &record, &n) &&
-           ronde__ring_put(leader->link->down, record, n))
+           ronde__ring_put(leader->at.link->down, record, n))
         leader->down_at = at;
     int moved = leader->down_at != before;
     /* A rank with nothing outstanding must read too, or the ring stays full. */
-    for (int rank = 0; rank < leader->net->local_size && leader->down_at < down->bytes; rank++)
-        ronde__bell_ring(&leader->link->of[rank].idle);
+    for (int rank = 0; rank < net->local_size; rank++) {
+        if (leader->down_at < down->bytes)
+            ronde__bell_ring(&leader->at.lobby->of[leader->at.lobby_ranks[rank]].idle);
+        if (rank != net->local_rank)
+            ring_local(leader, rank);
+    }
     if (leader->down_at == down->bytes)
         leader->down_at = leader->down_sent = down->bytes = 0;
-    ronde__bell_ring_others(leader->bells, leader->net->local_size, leader->net->local_rank);
     return moved ? RONDE__MOVED : RONDE__IDLE;
 }
 
-/* ---- the network ----------------------------------------------------------------------------- */
-
-static int contributor_of(const struct leader *leader, int rank)
+int32_t ronde__leader_take(struct leader *leader, int from, const char *message, size_t bytes)
 {
-    for (int i = 0; i < leader->children; i++)
-        if (leader->child[i] == rank)
-            return leader->net->local_size + i;
-    return -1;
-}
-
-static int32_t be_told(struct leader *leader, const char *message, size_t bytes)
-{
-    size_t at = 0, n;
-    const char *place;
-    struct record record;
-    if (!ronde__record_next(message, bytes, &at, &place, &n) ||
-        !ronde__record_read(&record, place, n) || record.type != RECORD_FATAL)
-        return RONDE_OK;
-    leader->told = 1;
-    return ronde__fail(record.status < 0 ? record.status : RONDE_ERR_SYSTEM, "%.*s",
-                       (int)record.text_bytes, record.text);
-}
-
-void ronde__leader_tell_fatal(struct net *net, int32_t status, const char *text)
-{
-    struct writer message = {0};
-    struct record fatal = {.type = RECORD_FATAL,
-                           .id = RECORD_NO_ID,
-                           .status = status,
-                           .text = text,
-                           .text_bytes = (uint32_t)strlen(text)};
-    ronde__record_write(&message, &fatal);
-    for (int node = 0; node < net->nodes && !message.failed; node++)
-        if (node != net->node)
-            ronde__net_post(net, ronde__net_rank_at(net, node, 0), message.data,
-                            message.bytes); /* as far as it goes: this is the last thing said */
-    ronde__writer_free(&message);
-}
-
-static int32_t take_message(struct leader *leader, int from, const char *message, size_t bytes,
-                            int64_t now)
-{
-    int32_t told = be_told(leader, message, bytes);
-    if (told)
-        return told;
-    int contributor = contributor_of(leader, from);
-    if (contributor < 0)
-        return pass_on(leader, message, bytes);
+    int64_t now = ronde__now_ns();
+    int child = 0;
+    while (child < leader->children && leader->child[child] != from)
+        child++;
+    if (child == leader->children)
+        return pass_on(leader, from, message, bytes);
     size_t at = 0, n;
     const char *record;
     while (ronde__record_next(message, bytes, &at, &record, &n)) {
-        int32_t status = take_announcement(leader, contributor, record, n, now);
+        int32_t status = take_announcement(leader, leader->at.net->local_size + child, record, n,
+                                           now);
         if (status)
             return status;
     }
     leader->arrived_ns = now;
-    return at == bytes
-               ? RONDE_OK
-               : ronde__fail(RONDE_ERR_SYSTEM, "an announcement from rank %d is cut off", from);
-}
-
-static int32_t poll_net(struct leader *leader, int64_t now)
-{
-    int32_t said = RONDE__IDLE;
-    for (;;) {
-        int from;
-        void *message = NULL;
-        size_t bytes;
-        int32_t status = ronde__net_poll(leader->net, &from, &message, &bytes);
-        if (status || !message)
-            return status ? status : said;
-        status = take_message(leader, from, message, bytes, now);
-        free(message);
-        if (status)
-            return status;
-        said = RONDE__MOVED;
-    }
+    return at == bytes ? RONDE_OK
+                       : ronde__fail(RONDE_ERR_SYSTEM, "an announcement from rank %d is cut off",
+                                     leader->at.global[from]);
 }
 
 /* ---- the step -------------------------------------------------------------------------------- */
 
 int ronde__leader_is_busy(const struct leader *leader)
 {
-    return ronde__negotiation_oldest(leader->negotiation) || leader->down.bytes || leader->up.bytes;
+    return ronde__negotiation_oldest(leader->negotiation) || leader->down.bytes ||
+           leader->up.bytes || leader->batches.pending;
 }
 
 int32_t ronde__leader_step(struct leader *leader)
@@ -293,14 +402,14 @@ int32_t ronde__leader_step(struct leader *leader)
     int64_t now = ronde__now_ns();
     leader->nap_ns = 0;
     int32_t said = gather_local(leader, now);
-    if (said >= 0 && leader->net->nodes > 1)
-        said = ronde__both(said, poll_net(leader, now));
     if (said >= 0)
         said = ronde__both(said, send_up(leader));
-    if (said >= 0 && leader->ready_count)
+    if (said >= 0 && leader->is_root)
         said = ronde__both(said, ronde__leader_decide(leader, now));
     if (said >= 0)
         said = ronde__both(said, ronde__leader_check_stalls(leader, now));
+    if (said >= 0)
+        said = ronde__both(said, send_up(leader));
     if (said >= 0)
         said = ronde__both(said, send_down(leader));
     return said;

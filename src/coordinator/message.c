@@ -7,6 +7,16 @@
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
+/* What every record begins with. */
+struct head {
+    uint8_t type, kind, flags, algorithm;
+    uint32_t id, batch;
+    int32_t rank, status;
+    uint32_t waiting, deadline_ms, age_ms;
+    uint64_t seen, lamport;
+    uint32_t name_bytes, text_bytes, row_words, absent_words;
+};
+
 static char *room_for(struct writer *w, size_t bytes)
 {
     if (w->failed)
@@ -28,20 +38,20 @@ static char *room_for(struct writer *w, size_t bytes)
 
 static void put(struct writer *w, const void *bytes, size_t n)
 {
-    char *place = room_for(w, n);
-    if (place && n)
+    char *place = n ? room_for(w, n) : NULL;
+    if (place)
         memcpy(place, bytes, n);
 }
 
 static void put_signature(struct writer *w, const struct signature *s)
 {
-    put(w, &s->kind, 1);
-    put(w, &s->dtype, 1);
-    put(w, &s->op, 1);
-    put(w, &s->dimensions, 1);
+    const uint8_t head[5] = {s->kind, s->dtype, s->op, s->dimensions, s->flags};
+    put(w, head, sizeof(head));
     put(w, &s->root, sizeof(s->root));
     put(w, &s->prescale, sizeof(s->prescale));
     put(w, &s->postscale, sizeof(s->postscale));
+    put(w, &s->group, sizeof(s->group));
+    put(w, &s->group_size, sizeof(s->group_size));
     put(w, s->shape, s->dimensions * sizeof(s->shape[0]));
 }
 
@@ -49,22 +59,32 @@ size_t ronde__record_write(struct writer *w, const struct record *r)
 {
     size_t start = w->bytes;
     uint32_t length = 0;
+    int is_signed = r->type == RECORD_ANNOUNCE || (r->flags & RECORD_SIGNED);
+    struct head head = {.type = r->type,
+                        .kind = r->kind,
+                        .flags = (uint8_t)(r->flags | (is_signed ? RECORD_SIGNED : 0)),
+                        .algorithm = r->algorithm,
+                        .id = r->id,
+                        .batch = r->batch,
+                        .rank = r->rank,
+                        .status = r->status,
+                        .waiting = r->waiting,
+                        .deadline_ms = r->deadline_ms,
+                        .age_ms = r->age_ms,
+                        .seen = r->seen,
+                        .lamport = r->lamport,
+                        .name_bytes = r->name_bytes,
+                        .text_bytes = r->text_bytes,
+                        .row_words = r->row_words,
+                        .absent_words = r->absent_words};
     put(w, &length, sizeof(length));
-    const uint8_t head[4] = {r->type, r->kind, r->cacheable, r->last};
-    put(w, head, sizeof(head));
-    put(w, &r->id, sizeof(r->id));
-    put(w, &r->rank, sizeof(r->rank));
-    put(w, &r->status, sizeof(r->status));
-    put(w, &r->waiting, sizeof(r->waiting));
-    put(w, &r->seen, sizeof(r->seen));
-    put(w, &r->name_bytes, sizeof(r->name_bytes));
-    put(w, &r->text_bytes, sizeof(r->text_bytes));
-    put(w, &r->row_words, sizeof(r->row_words));
-    if (r->type == RECORD_ANNOUNCE)
+    put(w, &head, sizeof(head));
+    if (is_signed)
         put_signature(w, &r->signature);
     put(w, r->name, r->name_bytes);
     put(w, r->text, r->text_bytes);
     put(w, r->rows, r->row_words * sizeof(uint64_t));
+    put(w, r->absent, r->absent_words * sizeof(uint64_t));
     if (!w->failed) {
         length = (uint32_t)(w->bytes - start - sizeof(length));
         memcpy(w->data + start, &length, sizeof(length));
@@ -76,6 +96,20 @@ void ronde__writer_free(struct writer *w)
 {
     free(w->data);
     *w = (struct writer){0};
+}
+
+struct record ronde__record_error(uint8_t kind, const char *name, uint32_t name_bytes,
+                                  int32_t status, const char *text)
+{
+    return (struct record){.type = RECORD_ERROR,
+                           .kind = kind,
+                           .id = NO_ID,
+                           .batch = NO_ID,
+                           .status = status,
+                           .name = name,
+                           .name_bytes = name_bytes,
+                           .text = text,
+                           .text_bytes = (uint32_t)strlen(text)};
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -107,13 +141,18 @@ static void get(struct reader *in, void *value, size_t n)
 
 static void get_signature(struct reader *in, struct signature *s)
 {
-    get(in, &s->kind, 1);
-    get(in, &s->dtype, 1);
-    get(in, &s->op, 1);
-    get(in, &s->dimensions, 1);
+    uint8_t head[5] = {0};
+    get(in, head, sizeof(head));
+    *s = (struct signature){.kind = head[0],
+                            .dtype = head[1],
+                            .op = head[2],
+                            .dimensions = head[3],
+                            .flags = head[4]};
     get(in, &s->root, sizeof(s->root));
     get(in, &s->prescale, sizeof(s->prescale));
     get(in, &s->postscale, sizeof(s->postscale));
+    get(in, &s->group, sizeof(s->group));
+    get(in, &s->group_size, sizeof(s->group_size));
     if (in->bad || s->dimensions > SHAPE_DIMENSIONS || s->kind >= KINDS ||
         !ronde__dtype_is_valid(s->dtype) || !ronde__op_is_valid(s->op)) {
         in->bad = 1;
@@ -125,29 +164,34 @@ static void get_signature(struct reader *in, struct signature *s)
 int ronde__record_read(struct record *r, const void *bytes, size_t n)
 {
     struct reader in = {bytes, n, 0};
-    uint8_t head[4] = {0};
-    *r = (struct record){0};
-    get(&in, head, sizeof(head));
-    r->type = head[0];
-    r->kind = head[1];
-    r->cacheable = head[2];
-    r->last = head[3];
-    get(&in, &r->id, sizeof(r->id));
-    get(&in, &r->rank, sizeof(r->rank));
-    get(&in, &r->status, sizeof(r->status));
-    get(&in, &r->waiting, sizeof(r->waiting));
-    get(&in, &r->seen, sizeof(r->seen));
-    get(&in, &r->name_bytes, sizeof(r->name_bytes));
-    get(&in, &r->text_bytes, sizeof(r->text_bytes));
-    get(&in, &r->row_words, sizeof(r->row_words));
-    if (in.bad || r->type < RECORD_ANNOUNCE || r->type > RECORD_FATAL || r->kind >= KINDS ||
-        r->name_bytes > NAME_BYTES)
+    struct head head = {0};
+    get(&in, &head, sizeof(head));
+    if (in.bad || head.type < RECORD_ANNOUNCE || head.type > RECORD_PONG || head.kind >= KINDS ||
+        head.name_bytes > NAME_ROOM)
         return 0;
-    if (r->type == RECORD_ANNOUNCE)
+    *r = (struct record){.type = head.type,
+                         .kind = head.kind,
+                         .flags = head.flags,
+                         .algorithm = head.algorithm,
+                         .id = head.id,
+                         .batch = head.batch,
+                         .rank = head.rank,
+                         .status = head.status,
+                         .waiting = head.waiting,
+                         .deadline_ms = head.deadline_ms,
+                         .age_ms = head.age_ms,
+                         .seen = head.seen,
+                         .lamport = head.lamport,
+                         .name_bytes = head.name_bytes,
+                         .text_bytes = head.text_bytes,
+                         .row_words = head.row_words,
+                         .absent_words = head.absent_words};
+    if (head.type == RECORD_ANNOUNCE || (head.flags & RECORD_SIGNED))
         get_signature(&in, &r->signature);
     r->name = take(&in, r->name_bytes);
     r->text = take(&in, r->text_bytes);
     r->rows = take(&in, (size_t)r->row_words * sizeof(uint64_t));
+    r->absent = take(&in, (size_t)r->absent_words * sizeof(uint64_t));
     return !in.bad && in.left == 0;
 }
 

@@ -5,31 +5,56 @@
 
 #include "base/status.h"
 
-enum { BUCKETS = 4096 };
+enum { BUCKETS = 4096, VOIDED = 64 };
+
+/* A contributor's announcements in a group, made before so many decisions, count no more. */
+struct voided {
+    int contributor;
+    uint64_t group, before;
+};
 
 struct negotiation {
-    int contributors, size;
+    struct family family;
     size_t capacity;      /* numbers there are */
     uint32_t numbers;     /* given so far */
     struct entry **by_id; /* [capacity] */
     struct entry *bucket[BUCKETS];
     struct entry *oldest, *newest;
+    unsigned char *joined_rank; /* [size] */
+    int joined;
+    int *unjoined_below; /* [contributors] ranks that have not joined; 0: all have */
+    struct voided voided[VOIDED]; /* the latest; older ones have long arrived */
+    unsigned voids;
 };
 
-int32_t ronde__negotiation_open(struct negotiation **negotiation, int contributors, int size,
+static void count_unjoined(struct negotiation *n)
+{
+    memset(n->unjoined_below, 0, (size_t)n->family.contributors * sizeof(int));
+    for (int rank = 0; rank < n->family.size; rank++)
+        if (n->family.contributor_of[rank] >= 0 && !n->joined_rank[rank])
+            n->unjoined_below[n->family.contributor_of[rank]]++;
+}
+
+int32_t ronde__negotiation_open(struct negotiation **negotiation, const struct family *family,
                                 size_t cache_capacity)
 {
     struct negotiation *n = calloc(1, sizeof(*n));
     struct entry **by_id = calloc(cache_capacity + 1, sizeof(struct entry *));
-    if (!n || !by_id) {
+    unsigned char *joined = calloc((size_t)family->size, 1);
+    int *below = calloc((size_t)family->contributors, sizeof(int));
+    if (!n || !by_id || !joined || !below) {
         free(n);
         free(by_id);
+        free(joined);
+        free(below);
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for %zu cached names", cache_capacity);
     }
-    n->contributors = contributors;
-    n->size = size;
+    n->family = *family;
     n->capacity = cache_capacity;
     n->by_id = by_id;
+    n->joined_rank = joined;
+    n->unjoined_below = below;
+    count_unjoined(n);
     *negotiation = n;
     return RONDE_OK;
 }
@@ -38,8 +63,10 @@ static void free_entry(struct entry *entry)
 {
     free(entry->name);
     free(entry->conflict);
-    free(entry->rows);
+    free(entry->rows.word);
+    free(entry->absent.word);
     free(entry->by);
+    free(entry->groups);
     free(entry->ranks_known);
     free(entry);
 }
@@ -54,6 +81,8 @@ void ronde__negotiation_close(struct negotiation *n)
             free_entry(entry);
         }
     free(n->by_id);
+    free(n->joined_rank);
+    free(n->unjoined_below);
     free(n);
 }
 
@@ -78,7 +107,7 @@ struct entry *ronde__negotiation_find(struct negotiation *n, int kind, const cha
     return entry;
 }
 
-static struct entry *find_id(struct negotiation *n, uint32_t id)
+struct entry *ronde__negotiation_by_number(struct negotiation *n, uint32_t id)
 {
     return id < n->capacity ? n->by_id[id] : NULL;
 }
@@ -87,8 +116,8 @@ static struct entry *make(struct negotiation *n, const struct record *record)
 {
     struct entry *entry = calloc(1, sizeof(*entry));
     char *name = malloc(record->name_bytes + 1u);
-    unsigned char *by = calloc((size_t)n->contributors, 1);
-    unsigned char *known = calloc((size_t)n->size, 1);
+    unsigned char *by = calloc((size_t)n->family.contributors, 1);
+    unsigned char *known = calloc((size_t)n->family.size, 1);
     if (!entry || !name || !by || !known) {
         free(entry);
         free(name);
@@ -101,7 +130,11 @@ static struct entry *make(struct negotiation *n, const struct record *record)
     *entry = (struct entry){.name = name,
                             .name_bytes = record->name_bytes,
                             .kind = record->kind,
-                            .id = RECORD_NO_ID,
+                            .id = NO_ID,
+                            .batch = NO_ID,
+                            .needs_all = record->kind == KIND_ALLGATHER &&
+                                         strcmp(name, COORDINATOR_CLOSING) == 0,
+                            .ends = {-1, -1},
                             .by = by,
                             .ranks_known = known};
     struct entry **bucket = &n->bucket[bucket_of(record->kind, name, record->name_bytes)];
@@ -122,6 +155,15 @@ static void forget(struct negotiation *n, struct entry *entry)
 struct entry *ronde__negotiation_oldest(struct negotiation *n)
 {
     return n->oldest;
+}
+
+int ronde__negotiation_has_announced(const struct negotiation *n, const struct entry *entry,
+                                     int rank)
+{
+    if (entry->kind == KIND_SEND)
+        return rank == entry->ends[0] || rank == entry->ends[1];
+    int contributor = n->family.contributor_of[rank];
+    return entry->ranks_known[rank] || (contributor >= 0 && entry->by[contributor]);
 }
 
 /* ---- the tally ------------------------------------------------------------------------------- */
@@ -153,119 +195,304 @@ static void end_tally(struct negotiation *n, struct entry *entry)
     entry->earlier = entry->later = NULL;
     free(entry->conflict);
     entry->conflict = NULL;
-    entry->announced = entry->complete = entry->reported = 0;
-    entry->row_words = 0;
-    memset(entry->by, 0, (size_t)n->contributors);
-    memset(entry->ranks_known, 0, (size_t)n->size);
+    entry->announced = entry->complete = entry->reported = entry->doomed = 0;
+    entry->deadline_ns = 0;
+    entry->ends[0] = entry->ends[1] = -1;
+    entry->rows.count = entry->absent.count = 0;
+    memset(entry->by, 0, (size_t)n->family.contributors);
+    memset(entry->ranks_known, 0, (size_t)n->family.size);
+    free(entry->groups);
+    entry->groups = NULL;
 }
 
-static int32_t add_rows(struct entry *entry, const struct record *record)
+static int32_t add_words(struct words *words, const void *more, size_t count)
 {
-    size_t words = entry->row_words + record->row_words;
-    if (words > entry->row_room) {
-        uint64_t *grown = realloc(entry->rows, 2 * words * sizeof(*grown));
+    if (words->count + count > words->room) {
+        size_t room = 2 * (words->count + count);
+        uint64_t *grown = realloc(words->word, room * sizeof(*grown));
         if (!grown)
-            return ronde__fail(RONDE_ERR_MEMORY, "no memory to gather '%s'", entry->name);
-        entry->rows = grown;
-        entry->row_room = 2 * words;
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory for %zu words of a tally", room);
+        words->word = grown;
+        words->room = room;
     }
-    if (record->row_words)
-        memcpy(entry->rows + entry->row_words, record->rows, record->row_words * sizeof(uint64_t));
-    entry->row_words = words;
+    if (count)
+        memcpy(words->word + words->count, more, count * sizeof(uint64_t));
+    words->count += count;
     return RONDE_OK;
 }
 
-/* The first conflict is kept; comparisons are with the lowest rank's signature. */
-static int32_t compare(struct entry *entry, const struct record *record,
-                       const struct signature *theirs)
+static int32_t keep_conflict(struct entry *entry, char *text)
 {
-    if (!entry->conflict && record->text_bytes)
-        entry->conflict = ronde__text("%.*s", (int)record->text_bytes, record->text);
-    else if (!entry->conflict && entry->announced &&
-             !ronde__signature_equal(&entry->signature, theirs)) {
-        int first = entry->rank < record->rank;
-        entry->conflict = ronde__signature_conflict(entry->name, first ? &entry->signature : theirs,
-                                                    first ? entry->rank : record->rank,
-                                                    first ? theirs : &entry->signature,
-                                                    first ? record->rank : entry->rank);
-    } else
-        return RONDE_OK;
-    return entry->conflict ? RONDE_OK
-                           : ronde__fail(RONDE_ERR_MEMORY, "no memory to describe a mismatch");
+    entry->conflict = text;
+    return text ? RONDE_OK : ronde__fail(RONDE_ERR_MEMORY, "no memory to describe a mismatch");
 }
 
-static void know_ranks(struct negotiation *n, struct entry *entry, const struct record *record)
+/* The first conflict is kept; comparisons are with the lowest rank's signature. */
+static int32_t compare(const struct negotiation *n, struct entry *entry,
+                       const struct record *record, const struct signature *theirs)
+{
+    if (entry->conflict)
+        return RONDE_OK;
+    if (record->text_bytes)
+        return keep_conflict(entry,
+                             ronde__text("%.*s", (int)record->text_bytes, record->text));
+    if (!entry->announced || ronde__signature_equal(&entry->signature, theirs))
+        return RONDE_OK;
+    const int *global = n->family.global;
+    int first = entry->rank < record->rank;
+    const char *name = ronde__shown_name(entry->kind, entry->name);
+    return keep_conflict(
+        entry, ronde__signature_conflict(name, first ? &entry->signature : theirs,
+                                         global[first ? entry->rank : record->rank],
+                                         first ? theirs : &entry->signature,
+                                         global[first ? record->rank : entry->rank]));
+}
+
+static void know_ranks(struct negotiation *n, struct entry *entry, const struct record *record,
+                       int64_t now_ns)
 {
     for (uint32_t i = 0; i < record->row_words; i++) {
-        uint64_t rank;
-        memcpy(&rank, (const char *)record->rows + i * sizeof(rank), sizeof(rank));
-        if (rank < (uint64_t)n->size)
+        uint64_t rank = ronde__record_word(record->rows, i);
+        if (rank < (uint64_t)n->family.size)
             entry->ranks_known[rank] = 1;
     }
+    int64_t since = now_ns - (int64_t)record->age_ms * 1000000;
+    entry->since_ns = since < entry->since_ns ? since : entry->since_ns;
+}
+
+static void keep_deadline(struct entry *entry, const struct record *record, int64_t now_ns)
+{
+    int64_t deadline = now_ns + (int64_t)record->deadline_ms * 1000000;
+    if (record->deadline_ms && (!entry->deadline_ns || deadline < entry->deadline_ns))
+        entry->deadline_ns = deadline;
+}
+
+static int32_t keep_group(const struct negotiation *n, struct entry *entry, int contributor,
+                          uint64_t group)
+{
+    if (!group)
+        return RONDE_OK;
+    if (!entry->groups)
+        entry->groups = calloc((size_t)n->family.contributors, sizeof(*entry->groups));
+    if (!entry->groups)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the group of '%s'", entry->name);
+    entry->groups[contributor] = group;
+    return RONDE_OK;
+}
+
+/* ---- joined ranks ---------------------------------------------------------------------------- */
+
+void ronde__negotiation_join(struct negotiation *n, int rank)
+{
+    if (n->joined_rank[rank])
+        return;
+    n->joined_rank[rank] = 1;
+    n->joined++;
+    if (n->family.contributor_of[rank] >= 0)
+        n->unjoined_below[n->family.contributor_of[rank]]--;
+}
+
+int ronde__negotiation_has_joined(const struct negotiation *n, int rank)
+{
+    return n->joined_rank[rank];
+}
+
+int ronde__negotiation_joined(const struct negotiation *n)
+{
+    return n->joined;
+}
+
+void ronde__negotiation_unjoin(struct negotiation *n)
+{
+    memset(n->joined_rank, 0, (size_t)n->family.size);
+    n->joined = 0;
+    count_unjoined(n);
+}
+
+/* Contributors all of whose ranks have joined are absent with all of them. */
+static int32_t add_absent(const struct negotiation *n, struct entry *entry)
+{
+    int32_t status = RONDE_OK;
+    for (int rank = 0; rank < n->family.size && !status; rank++) {
+        int contributor = n->family.contributor_of[rank];
+        if (contributor >= 0 && !entry->by[contributor])
+            status = add_words(&entry->absent, &(uint64_t){(uint64_t)rank}, 1);
+    }
+    return status;
+}
+
+/* An operation whose root is absent cannot be. */
+static int32_t check_root(const struct negotiation *n, struct entry *entry)
+{
+    const struct signature *s = &entry->signature;
+    int has_root = s->kind == KIND_BROADCAST || s->kind == KIND_REDUCE || s->kind == KIND_GATHER ||
+                   s->kind == KIND_SCATTER;
+    for (size_t i = 0; i < entry->absent.count && has_root && !entry->conflict; i++)
+        if (n->family.global[entry->absent.word[i]] == s->root)
+            return keep_conflict(entry, ronde__text("%s '%s': its root, rank %d, has joined",
+                                                    ronde__kind_name((enum kind)s->kind),
+                                                    entry->name, s->root));
+    return RONDE_OK;
+}
+
+static int32_t complete_tally(struct negotiation *n, struct entry *entry)
+{
+    entry->complete = 1;
+    int32_t status = entry->announced < n->family.contributors ? add_absent(n, entry) : RONDE_OK;
+    return status ? status : check_root(n, entry);
+}
+
+static int32_t complete_pair(struct negotiation *n, struct entry *entry)
+{
+    entry->complete = 1;
+    if (entry->announced == 2 || entry->conflict)
+        return RONDE_OK;
+    int end = entry->ends[0] < 0, other = entry->ends[1 - end];
+    return keep_conflict(entry,
+                         ronde__text("%s '%s': a rank has joined that rank %d waits for",
+                                     end ? "recv" : "send", ronde__shown_name(entry->kind, entry->name),
+                                     n->family.global[other]));
+}
+
+/* The end that has not announced, as a rank; from the name "3>5:name". */
+int ronde__negotiation_missing_end(const struct entry *entry)
+{
+    char *after;
+    int from = (int)strtol(entry->name, &after, 10);
+    return entry->ends[0] < 0 ? from : (int)strtol(after + 1, NULL, 10);
+}
+
+static int is_complete(const struct negotiation *n, const struct entry *entry)
+{
+    if (entry->kind == KIND_SEND)
+        return entry->announced == 2 || n->joined_rank[ronde__negotiation_missing_end(entry)];
+    if (entry->announced == n->family.contributors)
+        return 1;
+    if (!n->joined || !entry->announced || entry->needs_all)
+        return 0;
+    for (int c = 0; c < n->family.contributors; c++)
+        if (!entry->by[c] && n->unjoined_below[c])
+            return 0;
+    return 1;
+}
+
+int32_t ronde__negotiation_completes(struct negotiation *n, struct entry *entry, int *completes)
+{
+    *completes = !entry->complete && is_complete(n, entry);
+    if (!*completes)
+        return RONDE_OK;
+    return entry->kind == KIND_SEND ? complete_pair(n, entry) : complete_tally(n, entry);
+}
+
+/* ---- adding ---------------------------------------------------------------------------------- */
+
+static int32_t count_end(struct negotiation *n, struct entry *entry, const struct record *record)
+{
+    int32_t *end = &entry->ends[record->flags & RECORD_RECEIVES ? 1 : 0];
+    if (*end >= 0)
+        return ronde__fail(RONDE_ERR_SYSTEM, "'%s' was announced twice by rank %d", entry->name,
+                           n->family.global[record->rank]);
+    *end = record->rank;
+    return RONDE_OK;
+}
+
+static int32_t count_contributor(struct negotiation *n, struct entry *entry, int contributor,
+                                 const struct record *record)
+{
+    if (entry->by[contributor])
+        return ronde__fail(RONDE_ERR_SYSTEM, "'%s' was announced twice by the subtree of rank %d",
+                           entry->name, n->family.global[record->rank]);
+    entry->by[contributor] = 1;
+    return RONDE_OK;
 }
 
 static int32_t add_to(struct negotiation *n, struct entry *entry, int contributor,
-                      const struct record *record)
+                      const struct record *record, const struct signature *theirs)
 {
-    const struct signature *theirs = record->type == RECORD_CACHED ? &entry->agreed
-                                                                   : &record->signature;
-    int32_t status = compare(entry, record, theirs);
+    int32_t status = entry->kind == KIND_SEND ? count_end(n, entry, record)
+                                              : count_contributor(n, entry, contributor, record);
     if (!status)
-        status = add_rows(entry, record);
+        status = compare(n, entry, record, theirs);
+    if (!status && record->row_words)
+        status = add_words(&entry->rows, record->rows, record->row_words);
+    if (!status && record->absent_words)
+        status = add_words(&entry->absent, record->absent, record->absent_words);
+    if (!status)
+        status = keep_group(n, entry, contributor, theirs->group);
     if (status)
         return status;
     if (record->rank < entry->rank) {
         entry->rank = record->rank;
         entry->signature = *theirs;
     }
-    if (record->type != RECORD_CACHED) {
+    if (record->type == RECORD_ANNOUNCE) {
         entry->cached_only = 0;
-        entry->cacheable &= record->cacheable;
+        entry->cacheable &= record->flags & RECORD_CACHEABLE;
     }
     entry->seen = record->seen < entry->seen ? record->seen : entry->seen;
-    entry->by[contributor] = 1;
     entry->announced++;
-    entry->complete = entry->announced == n->contributors;
     return RONDE_OK;
 }
 
-int32_t ronde__negotiation_add(struct negotiation *n, int contributor, const struct record *record,
-                               int64_t now_ns, struct entry **complete)
+/* Of a group that has failed since? */
+static int is_void(struct negotiation *n, int contributor, const struct record *record,
+                   uint64_t group)
+{
+    for (int i = 0; i < VOIDED && group; i++)
+        if (n->voided[i].group == group && n->voided[i].contributor == contributor &&
+            record->seen < n->voided[i].before)
+            return 1;
+    return 0;
+}
+
+int32_t ronde__negotiation_add(struct negotiation *n, int contributor, struct entry *entry,
+                               const struct record *record, int64_t now_ns,
+                               struct entry **complete)
 {
     *complete = NULL;
-    int by_number = record->type == RECORD_CACHED;
-    struct entry *entry = by_number ? find_id(n, record->id)
-                                    : ronde__negotiation_find(n, record->kind, record->name,
-                                                              record->name_bytes);
-    if (!entry && by_number)
-        return ronde__fail(RONDE_ERR_SYSTEM, "rank %d announced number %u, which nobody was given",
-                           record->rank, record->id);
-    if (!entry && !(entry = make(n, record)))
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the name of a tensor");
+    const struct signature *theirs = record->type == RECORD_ANNOUNCE ? &record->signature
+                                                                     : &entry->agreed;
     if (record->seen < entry->void_before)
         return RONDE_OK; /* its rank will see, or has seen, that it failed */
+    if (record->type != RECORD_PARTIAL && is_void(n, contributor, record, theirs->group))
+        return RONDE_OK;
     if (!has_tally(n, entry))
         begin_tally(n, entry, now_ns);
+    keep_deadline(entry, record, now_ns);
     if (record->type == RECORD_PARTIAL) {
-        know_ranks(n, entry, record);
+        know_ranks(n, entry, record, now_ns);
         return RONDE_OK;
     }
-    if (entry->by[contributor])
-        return ronde__fail(RONDE_ERR_SYSTEM, "'%s' was announced twice by the subtree of rank %d",
-                           entry->name, record->rank);
-    int32_t status = add_to(n, entry, contributor, record);
-    if (!status && entry->complete)
+    int completes = 0;
+    int32_t status = add_to(n, entry, contributor, record, theirs);
+    if (!status)
+        status = ronde__negotiation_completes(n, entry, &completes);
+    if (!status && completes)
         *complete = entry;
     return status;
 }
 
+int32_t ronde__negotiation_open_entry(struct negotiation *n, const struct record *record,
+                                      struct entry **entry)
+{
+    int by_number = record->type == RECORD_CACHED;
+    *entry = by_number ? ronde__negotiation_by_number(n, record->id)
+                       : ronde__negotiation_find(n, record->kind, record->name, record->name_bytes);
+    if (!*entry && by_number)
+        return ronde__fail(RONDE_ERR_SYSTEM, "rank %d announced number %u, which nobody was given",
+                           record->rank, record->id);
+    if (!*entry && !(*entry = make(n, record)))
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the name of a tensor");
+    return RONDE_OK;
+}
+
 struct record ronde__negotiation_up(const struct entry *entry)
 {
-    int by_number = entry->cached_only && entry->id != RECORD_NO_ID;
+    int by_number = entry->cached_only && entry->id != NO_ID;
     return (struct record){
         .type = by_number ? RECORD_CACHED : RECORD_ANNOUNCE,
         .kind = entry->kind,
-        .cacheable = (uint8_t)entry->cacheable,
+        .flags = (uint8_t)(entry->cacheable ? RECORD_CACHEABLE : 0),
         .id = entry->id,
         .rank = entry->rank,
         .seen = entry->seen,
@@ -274,38 +501,81 @@ struct record ronde__negotiation_up(const struct entry *entry)
         .name_bytes = by_number ? 0 : entry->name_bytes,
         .text = entry->conflict,
         .text_bytes = entry->conflict ? (uint32_t)strlen(entry->conflict) : 0,
-        .rows = entry->rows,
-        .row_words = (uint32_t)entry->row_words,
+        .rows = entry->rows.word,
+        .row_words = (uint32_t)entry->rows.count,
+        .absent = entry->absent.word,
+        .absent_words = (uint32_t)entry->absent.count,
     };
 }
 
 uint32_t ronde__negotiation_number(struct negotiation *n, const struct entry *entry)
 {
-    if (entry->id != RECORD_NO_ID || !entry->cacheable || n->numbers >= n->capacity)
+    if (entry->id != NO_ID || !entry->cacheable || n->numbers >= n->capacity)
         return entry->id;
     return n->numbers++;
 }
 
-void ronde__negotiation_follow(struct negotiation *n, const struct record *decision,
-                               uint64_t decisions)
+/* ---- decisions ------------------------------------------------------------------------------- */
+
+/* Takes back what the contributor announced of that group. */
+static void void_group(struct negotiation *n, int contributor, uint64_t group, uint64_t before)
+{
+    n->voided[n->voids++ % VOIDED] = (struct voided){contributor, group, before};
+    for (struct entry *entry = n->oldest, *next; entry; entry = next) {
+        next = entry->later;
+        if (entry->doomed || !entry->groups || entry->groups[contributor] != group ||
+            !entry->by[contributor])
+            continue;
+        entry->by[contributor] = 0;
+        entry->groups[contributor] = 0;
+        entry->complete = 0;
+        if (--entry->announced == 0)
+            end_tally(n, entry);
+    }
+}
+
+/* The rest of the groups in which the failing entry was announced. */
+static void void_mates(struct negotiation *n, struct entry *entry, uint64_t before)
+{
+    entry->doomed = 1;
+    for (int c = 0; c < n->family.contributors && entry->groups; c++)
+        if (entry->by[c] && entry->groups[c])
+            void_group(n, c, entry->groups[c], before);
+}
+
+void ronde__negotiation_ran(struct negotiation *n, struct entry *entry)
+{
+    entry->agreed = entry->signature;
+    end_tally(n, entry);
+}
+
+int32_t ronde__negotiation_follow(struct negotiation *n, const struct record *decision,
+                                  uint64_t decisions)
 {
     struct entry *entry = decision->name_bytes
                               ? ronde__negotiation_find(n, decision->kind, decision->name,
                                                         decision->name_bytes)
-                              : find_id(n, decision->id);
+                              : ronde__negotiation_by_number(n, decision->id);
     int stalled = decision->type == RECORD_ERROR && decision->status == RONDE_ERR_STALLED;
-    if (!entry && stalled) /* announcements may be on their way that it makes void */
+    if (!entry && stalled) { /* announcements may be on their way that it makes void */
         entry = make(n, decision);
+        if (!entry)
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory for the name of a tensor");
+    }
     if (!entry)
-        return;
+        return RONDE_OK;
     entry->void_before = stalled ? decisions : 0;
     if (decision->type == RECORD_RUN) {
-        entry->agreed = entry->signature;
+        /* Where all have joined below here nobody has announced it. */
+        entry->agreed = decision->flags & RECORD_SIGNED ? decision->signature : entry->signature;
         entry->id = decision->id;
         if (entry->id < n->capacity)
             n->by_id[entry->id] = entry;
+    } else {
+        void_mates(n, entry, decisions);
     }
     end_tally(n, entry);
-    if (entry->id == RECORD_NO_ID && !entry->void_before)
+    if (entry->id == NO_ID && !entry->void_before)
         forget(n, entry);
+    return RONDE_OK;
 }

@@ -105,7 +105,8 @@ static struct tensor *find_or_make(struct queue *queue, int kind, const char *na
     *tensor = (struct tensor){.name = copy,
                               .name_bytes = (uint32_t)bytes,
                               .kind = (uint8_t)kind,
-                              .id = RECORD_NO_ID,
+                              .id = NO_ID,
+                              .batch = NO_ID,
                               .cacheable = 1};
     *link = tensor;
     queue->tensors++;
@@ -119,11 +120,24 @@ static void append(struct queue *queue, struct request *request)
     queue->last = request;
 }
 
-static int32_t submit_locked(struct queue *queue, const char *name, int unnamed,
-                             struct request *request)
+static void forget(struct queue *queue, struct tensor *tensor)
+{
+    struct tensor **link = link_of(queue, tensor->kind, tensor->name, tensor->name_bytes);
+    *link = tensor->next_of_hash;
+    queue->tensors--;
+    free_tensor(tensor);
+}
+
+/* Binds the request to its name. */
+static int32_t name_locked(struct queue *queue, const char *name, enum naming naming,
+                           struct request *request)
 {
     if (queue->closed)
         return ronde__fail_text(queue->closed, queue->closed_text ? queue->closed_text : "closed");
+    if (queue->joining && naming != NAMING_OURS)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "%s '%s': this rank has joined the process set: wait "
+                                               "for the join first",
+                           ronde__kind_name((enum kind)request->signature.kind), name);
     struct tensor *tensor = find_or_make(queue, request->signature.kind, name);
     if (!tensor)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for the name of a tensor");
@@ -131,19 +145,49 @@ static int32_t submit_locked(struct queue *queue, const char *name, int unnamed,
         return ronde__fail(RONDE_ERR_DUPLICATE,
                            "%s '%s' is already outstanding on this rank: wait for it first",
                            ronde__kind_name((enum kind)tensor->kind), name);
-    if (unnamed)
+    if (naming != NAMING_USER)
         tensor->cacheable = 0;
+    if (tensor->kind == KIND_JOIN)
+        queue->joining = 1;
     tensor->pending = request;
     request->tensor = tensor;
-    append(queue, request);
     return RONDE_OK;
 }
 
-int32_t ronde__queue_submit(struct queue *queue, const char *name, int unnamed,
+static void unname_locked(struct queue *queue, struct request *request)
+{
+    struct tensor *tensor = request->tensor;
+    tensor->pending = NULL;
+    request->tensor = NULL;
+    if (tensor->kind == KIND_JOIN)
+        queue->joining = 0;
+    if (tensor->id == NO_ID)
+        forget(queue, tensor);
+}
+
+int32_t ronde__queue_submit(struct queue *queue, const char *name, enum naming naming,
                             struct request *request)
 {
     pthread_mutex_lock(&queue->lock);
-    int32_t status = submit_locked(queue, name, unnamed, request);
+    int32_t status = name_locked(queue, name, naming, request);
+    if (!status)
+        append(queue, request);
+    pthread_mutex_unlock(&queue->lock);
+    return status;
+}
+
+int32_t ronde__queue_submit_all(struct queue *queue, char *const *names, struct request **requests,
+                                size_t n)
+{
+    int32_t status = RONDE_OK;
+    size_t named = 0;
+    pthread_mutex_lock(&queue->lock);
+    for (; named < n && !status; named += !status)
+        status = name_locked(queue, names[named], NAMING_USER, requests[named]);
+    for (size_t i = 0; i < named && status; i++)
+        unname_locked(queue, requests[i]);
+    for (size_t i = 0; i < n && !status; i++)
+        append(queue, requests[i]);
     pthread_mutex_unlock(&queue->lock);
     return status;
 }
@@ -174,16 +218,21 @@ static int keep_number(struct queue *queue, struct tensor *tensor, uint32_t id)
     return 1;
 }
 
-struct request *ronde__queue_match(struct queue *queue, const struct record *decision)
+static struct tensor *decided_tensor(struct queue *queue, int kind, const struct record *decision)
+{
+    if (decision->name_bytes)
+        return *link_of(queue, kind, decision->name, decision->name_bytes);
+    return decision->id < queue->id_room ? queue->by_id[decision->id] : NULL;
+}
+
+struct request *ronde__queue_match(struct queue *queue, int kind, const struct record *decision)
 {
     pthread_mutex_lock(&queue->lock);
-    struct tensor *tensor =
-        decision->name_bytes ? *link_of(queue, decision->kind, decision->name, decision->name_bytes)
-                             : (decision->id < queue->id_room ? queue->by_id[decision->id] : NULL);
+    struct tensor *tensor = decided_tensor(queue, kind, decision);
     struct request *request = tensor ? tensor->pending : NULL;
     if (request && decision->type == RECORD_RUN) {
         tensor->agreed = request->signature;
-        if (tensor->id == RECORD_NO_ID && decision->id != RECORD_NO_ID &&
+        if (tensor->id == NO_ID && decision->id != NO_ID &&
             !keep_number(queue, tensor, decision->id))
             request = NULL;
     }
@@ -191,18 +240,66 @@ struct request *ronde__queue_match(struct queue *queue, const struct record *dec
     return request;
 }
 
+void ronde__queue_miss(struct queue *queue, const struct record *run)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct tensor *tensor = decided_tensor(queue, run->kind, run);
+    if (tensor)
+        tensor->agreed = run->signature;
+    if (tensor)
+        tensor->batch = NO_ID;
+    pthread_mutex_unlock(&queue->lock);
+}
+
+void ronde__queue_enter_batch(struct queue *queue, const uint32_t *ids, uint32_t n, uint32_t batch)
+{
+    pthread_mutex_lock(&queue->lock);
+    for (uint32_t i = 0; i < n; i++)
+        if (ids[i] < queue->id_room && queue->by_id[ids[i]])
+            queue->by_id[ids[i]]->batch = batch;
+    pthread_mutex_unlock(&queue->lock);
+}
+
+static struct request *match_batch_locked(struct queue *queue, const uint32_t *ids, uint32_t n)
+{
+    struct request *first = NULL, **link = &first;
+    for (uint32_t i = 0; i < n; i++) {
+        struct tensor *tensor = ids[i] < queue->id_room ? queue->by_id[ids[i]] : NULL;
+        struct request *request = tensor ? tensor->pending : NULL;
+        if (!request)
+            return NULL;
+        request->last_of_bin = 0;
+        *link = request;
+        link = &request->next;
+    }
+    *link = NULL;
+    return first;
+}
+
+struct request *ronde__queue_match_batch(struct queue *queue, const uint32_t *ids, uint32_t n)
+{
+    pthread_mutex_lock(&queue->lock);
+    struct request *first = match_batch_locked(queue, ids, n);
+    pthread_mutex_unlock(&queue->lock);
+    return first;
+}
+
+void ronde__queue_finish_bin(struct queue *queue, struct request *first)
+{
+    pthread_mutex_lock(&queue->lock);
+    for (struct request *r = first;; r = r->next) {
+        if (!r->ghost)
+            unname_locked(queue, r);
+        if (r->last_of_bin)
+            break;
+    }
+    pthread_mutex_unlock(&queue->lock);
+}
+
 void ronde__queue_finish(struct queue *queue, struct request *request)
 {
-    struct tensor *tensor = request->tensor;
     pthread_mutex_lock(&queue->lock);
-    tensor->pending = NULL;
-    request->tensor = NULL;
-    if (tensor->id == RECORD_NO_ID) {
-        struct tensor **link = link_of(queue, tensor->kind, tensor->name, tensor->name_bytes);
-        *link = tensor->next_of_hash;
-        queue->tensors--;
-        free_tensor(tensor);
-    }
+    unname_locked(queue, request);
     pthread_mutex_unlock(&queue->lock);
 }
 
@@ -216,14 +313,15 @@ void ronde__queue_shut(struct queue *queue, int32_t status, const char *text)
     pthread_mutex_unlock(&queue->lock);
 }
 
-struct request *ronde__queue_any(struct queue *queue)
+struct request *ronde__queue_any(struct queue *queue, int undecided)
 {
     struct request *found = NULL;
     pthread_mutex_lock(&queue->lock);
     for (size_t i = 0; i < queue->buckets && !found; i++)
         for (struct tensor *tensor = queue->bucket[i]; tensor && !found;
              tensor = tensor->next_of_hash)
-            found = tensor->pending;
+            if (tensor->pending && !(undecided && tensor->pending->decided))
+                found = tensor->pending;
     pthread_mutex_unlock(&queue->lock);
     return found;
 }

@@ -12,13 +12,41 @@ const char *ronde__kind_name(enum kind kind)
     case KIND_ALLREDUCE: return "allreduce";
     case KIND_BROADCAST: return "broadcast";
     case KIND_ALLGATHER: return "allgather";
+    case KIND_REDUCE: return "reduce";
+    case KIND_REDUCESCATTER: return "reducescatter";
+    case KIND_ALLTOALL: return "alltoall";
+    case KIND_GATHER: return "gather";
+    case KIND_SCATTER: return "scatter";
+    case KIND_SPARSE: return "sparse_allreduce";
+    case KIND_BARRIER: return "barrier";
+    case KIND_JOIN: return "join";
+    case KIND_SEND: return "send";
+    case KIND_RECV: return "recv";
     }
     return "unknown operation";
 }
 
+const char *ronde__shown_name(int kind, const char *name)
+{
+    const char *colon = kind == KIND_SEND || kind == KIND_RECV ? strchr(name, ':') : NULL;
+    return colon ? colon + 1 : name;
+}
+
+static int rows_may_differ(int kind)
+{
+    return kind == KIND_ALLGATHER || kind == KIND_ALLTOALL || kind == KIND_GATHER ||
+           kind == KIND_SCATTER || kind == KIND_SPARSE;
+}
+
+int ronde__signature_has_rows(const struct signature *s)
+{
+    return (rows_may_differ(s->kind) && s->kind != KIND_ALLTOALL) ||
+           (s->kind == KIND_ALLREDUCE && s->op == RONDE_WEIGHTED_AVERAGE);
+}
+
 static int first_shared_dimension(const struct signature *s)
 {
-    return s->kind == KIND_ALLGATHER ? 1 : 0;
+    return rows_may_differ(s->kind) ? 1 : 0;
 }
 
 static int shapes_equal(const struct signature *a, const struct signature *b)
@@ -37,19 +65,40 @@ static int same_bits(double a, double b)
     return memcmp(&a, &b, sizeof(a)) == 0;
 }
 
+/* Both ends of a pair are of one kind to each other. */
+static int same_kind(const struct signature *a, const struct signature *b)
+{
+    return a->kind == b->kind || (a->kind >= KIND_SEND && b->kind >= KIND_SEND);
+}
+
 int ronde__signature_equal(const struct signature *a, const struct signature *b)
 {
-    return a->kind == b->kind && a->dtype == b->dtype && a->op == b->op && a->root == b->root &&
-           same_bits(a->prescale, b->prescale) && same_bits(a->postscale, b->postscale) &&
-           shapes_equal(a, b);
+    return same_kind(a, b) && a->dtype == b->dtype && a->op == b->op && a->root == b->root &&
+           a->flags == b->flags && a->group == b->group && same_bits(a->prescale, b->prescale) &&
+           same_bits(a->postscale, b->postscale) && shapes_equal(a, b);
+}
+
+static size_t product(const struct signature *s, int from)
+{
+    size_t count = 1;
+    for (int i = from; i < s->dimensions; i++)
+        count *= s->shape[i];
+    return count;
 }
 
 size_t ronde__signature_count(const struct signature *s)
 {
-    size_t count = 1;
-    for (int i = first_shared_dimension(s); i < s->dimensions; i++)
-        count *= s->shape[i];
-    return count;
+    return product(s, first_shared_dimension(s));
+}
+
+size_t ronde__signature_row_count(const struct signature *s)
+{
+    return product(s, 1);
+}
+
+size_t ronde__signature_bytes(const struct signature *s)
+{
+    return ronde__signature_count(s) * ronde_dtype_bytes(s->dtype);
 }
 
 static void write_shape(char *text, size_t bytes, const struct signature *s)
@@ -63,6 +112,24 @@ static void write_shape(char *text, size_t bytes, const struct signature *s)
                                    (unsigned long long)s->shape[i]);
     if (at < bytes)
         snprintf(text + at, bytes - at, "]");
+}
+
+static void write_group(char *text, size_t bytes, const struct signature *s)
+{
+    if (s->group)
+        snprintf(text, bytes, "it in a group of %u (%016llx)", s->group_size,
+                 (unsigned long long)s->group);
+    else
+        snprintf(text, bytes, "it alone");
+}
+
+static void write_flag(char *text, size_t bytes, const struct signature *s)
+{
+    if (s->kind == KIND_ALLTOALL)
+        snprintf(text, bytes, "%s", s->flags & SIGNATURE_SPLITS ? "given" : "even");
+    else
+        snprintf(text, bytes, "%s",
+                 s->flags & SIGNATURE_DIVIDE_SIZE ? "by the size" : "by the contributors");
 }
 
 /* The first thing that differs, and its two values as text. */
@@ -88,6 +155,16 @@ static const char *difference(const struct signature *a, const struct signature 
         snprintf(of_a, bytes, "%d", a->root);
         snprintf(of_b, bytes, "%d", b->root);
         return "root";
+    }
+    if (a->flags != b->flags) {
+        write_flag(of_a, bytes, a);
+        write_flag(of_b, bytes, b);
+        return a->kind == KIND_ALLTOALL ? "splits" : "division";
+    }
+    if (a->group != b->group) {
+        write_group(of_a, bytes, a);
+        write_group(of_b, bytes, b);
+        return "group";
     }
     int pre = !same_bits(a->prescale, b->prescale);
     snprintf(of_a, bytes, "%.17g", pre ? a->prescale : a->postscale);

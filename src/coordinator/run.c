@@ -1,202 +1,318 @@
-/* Running what was decided: a bin at a time, in the order of the decisions. */
+/* Running what was decided: a bin at a time, in the order of the decisions. Reductions and broadcasts
+ * here, which are fused; what moves rows is in run_move.c. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/dtype.h"
 #include "base/status.h"
+#include "collectives/select.h"
 #include "coordinator/coordinator.h"
+#include "fusion/layout.h"
 
-static int32_t bin_size(const struct request *first)
+static int32_t room_for_pieces(struct set *set, size_t n)
 {
-    int32_t n = 1;
+    if (n <= set->piece_room)
+        return RONDE_OK;
+    struct piece *grown = realloc(set->pieces, n * sizeof(*grown));
+    if (!grown)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a bin of %zu pieces", n);
+    set->pieces = grown;
+    set->piece_room = n;
+    return RONDE_OK;
+}
+
+static size_t bin_size(const struct request *first)
+{
+    size_t n = 1;
     for (const struct request *r = first; !r->last_of_bin; r = r->next)
         n++;
     return n;
 }
 
-/* ---- starting; RONDE__DONE where there is nothing to do -------------------------------------- */
+/* ---- reductions ------------------------------------------------------------------------------ */
 
-static int32_t start_allreduce(struct coordinator *c, const struct request *first)
+/* Pieces of one tensor: itself; or, scattered, the ranks' shares, of which this rank wants its own. */
+static size_t pieces_of(const struct set *set, const struct request *r)
 {
-    const struct signature *s = &first->signature;
-    int32_t n = bin_size(first);
-    if (n > c->piece_room) {
-        struct piece *grown = realloc(c->pieces, (size_t)n * sizeof(*grown));
-        if (!grown)
-            return ronde__fail(RONDE_ERR_MEMORY, "no memory for a bin of %d tensors", n);
-        c->pieces = grown;
-        c->piece_room = n;
+    return r->signature.kind == KIND_REDUCESCATTER ? (size_t)set->net->size : 1;
+}
+
+static void scatter_pieces(const struct set *set, const struct request *r, struct piece *pieces)
+{
+    size_t row = ronde__signature_row_count(&r->signature);
+    size_t bytes = row * ronde_dtype_bytes(r->signature.dtype);
+    size_t rows = (size_t)r->signature.shape[0];
+    for (int rank = 0; rank < set->net->size; rank++) {
+        size_t from, length;
+        ronde__layout_part(rows, set->net->size, rank, &from, &length);
+        pieces[rank] = (struct piece){.in = r->in ? (const char *)r->in + from * bytes : NULL,
+                                      .out = rank == set->net->rank ? r->out : NULL,
+                                      .count = length * row};
     }
-    size_t count = 0;
-    const struct request *r = first;
-    for (int32_t i = 0; i < n; i++, r = r->next) {
-        c->pieces[i] = (struct piece){r->in, r->out, r->count};
-        count += r->count;
-    }
-    if (!count)
-        return RONDE__DONE;
-    struct reduction whole = ronde__reduction(s->dtype, s->op, s->prescale, s->postscale,
-                                              (uint32_t)c->net->size);
-    enum algorithm algorithm = ronde__select(&c->select, first->count * ronde_dtype_bytes(s->dtype),
-                                             c->net->nodes);
-    int32_t status = ronde__communicator_start_allreduce(&c->communicator, c->pieces, n, &whole,
-                                                         algorithm);
-    return status ? status : RONDE__MOVED;
 }
 
-static int32_t start_broadcast(struct coordinator *c, const struct request *request)
+static void fill_pieces(const struct set *set, const struct request *r, struct piece *pieces)
 {
-    size_t bytes = request->count * ronde_dtype_bytes(request->signature.dtype);
-    if (!bytes)
-        return RONDE__DONE;
-    int32_t status = ronde__communicator_start_broadcast(&c->communicator, request->in,
-                                                         request->out, bytes,
-                                                         request->signature.root);
-    return status ? status : RONDE__MOVED;
-}
-
-static size_t row_bytes(const struct request *request)
-{
-    return ronde__signature_count(&request->signature) *
-           ronde_dtype_bytes(request->signature.dtype);
-}
-
-static int overlap(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
-{
-    uintptr_t x = (uintptr_t)a, y = (uintptr_t)b;
-    return x < y + b_bytes && y < x + a_bytes;
-}
-
-/* Where the gathered rows go: the caller's output if they fit, else memory of ours. */
-static int32_t place_gather(struct coordinator *c, struct request *request, size_t bytes,
-                            size_t before, const void **in, void **out)
-{
-    size_t mine = request->rows * row_bytes(request);
-    int fits = !request->allocate && request->made_rows <= request->out_rows;
-    *in = request->in;
-    *out = request->out;
-    if (!fits) {
-        c->gather_out = malloc(bytes);
-        *out = c->gather_out;
-    } else if (mine && overlap(*in, mine, *out, bytes) && *in != (char *)*out + before) {
-        c->gather_copy = malloc(mine);
-        if (c->gather_copy)
-            memcpy(c->gather_copy, *in, mine);
-        *in = c->gather_copy;
-    }
-    return *out && (*in || !mine)
-               ? RONDE_OK
-               : ronde__fail(RONDE_ERR_MEMORY, "no memory to gather %zu bytes of '%s'", bytes,
-                             request->tensor->name);
-}
-
-static int32_t start_gather(struct coordinator *c, struct request *request)
-{
-    size_t each = row_bytes(request), bytes = 0, before = 0;
-    request->made_rows = 0;
-    for (int rank = 0; rank < c->net->size; rank++) {
-        uint64_t rows = request->all_rows[rank];
-        if (rank == c->net->rank)
-            before = bytes;
-        if (each && (rows > PTRDIFF_MAX / each || rows * each > PTRDIFF_MAX - bytes))
-            return ronde__fail(RONDE_ERR_OVERFLOW,
-                               "the gathered rows of '%s' exceed the address "
-                               "space",
-                               request->tensor->name);
-        c->bytes_of[rank] = rows * each;
-        bytes += rows * each;
-        request->made_rows += rows;
-    }
-    if (!bytes)
-        return RONDE__DONE;
-    const void *in;
-    void *out;
-    int32_t status = place_gather(c, request, bytes, before, &in, &out);
-    if (!status)
-        status = ronde__communicator_start_gather(&c->communicator, in, out, c->bytes_of);
-    return status ? status : RONDE__MOVED;
-}
-
-static int32_t start(struct coordinator *c, struct request *first)
-{
-    switch ((enum kind)first->signature.kind) {
-    case KIND_ALLREDUCE: return start_allreduce(c, first);
-    case KIND_BROADCAST: return start_broadcast(c, first);
-    case KIND_ALLGATHER: return start_gather(c, first);
-    }
-    return ronde__fail(RONDE_ERR_SYSTEM, "told to run an operation of unknown kind %d",
-                       first->signature.kind);
-}
-
-/* ---- ending ---------------------------------------------------------------------------------- */
-
-static void complete_gather(struct coordinator *c, struct request *request)
-{
-    int truncated = !request->allocate && request->made_rows > request->out_rows;
-    void *made = c->gather_out;
-    free(c->gather_copy);
-    c->gather_copy = c->gather_out = NULL;
-    if (truncated) {
-        free(made);
-        char text[NAME_BYTES + 200];
-        ronde__fail(RONDE_ERR_TRUNCATED,
-                    "allgather '%s' has %zu rows in all, but the output has "
-                    "room for %zu: give it more",
-                    request->tensor->name, request->made_rows, request->out_rows);
-        strncpy(text, ronde_last_error(), sizeof(text) - 1);
-        text[sizeof(text) - 1] = '\0';
-        ronde__coordinator_complete(c, request, RONDE_ERR_TRUNCATED, text);
+    if (r->signature.kind == KIND_REDUCESCATTER) {
+        scatter_pieces(set, r, pieces);
         return;
     }
-    request->made = made;
-    for (int rank = 0; rank < c->net->size && request->rows_by_rank; rank++)
-        request->rows_by_rank[rank] = request->all_rows[rank];
-    ronde__coordinator_complete(c, request, RONDE_OK, NULL);
+    int wants = r->signature.kind != KIND_REDUCE || r->signature.root == set->c->net->rank;
+    pieces[0] = (struct piece){r->in, wants ? r->out : NULL, r->count};
 }
 
-static void complete_bin(struct coordinator *c)
+static uint32_t contributors(const struct set *set, const struct request *r)
 {
-    struct request *request = c->running;
-    c->running = NULL;
+    uint32_t n = (uint32_t)set->net->size;
+    if (r->signature.flags & SIGNATURE_DIVIDE_SIZE)
+        return n;
+    for (int rank = 0; rank < set->net->size && r->present; rank++)
+        n -= !r->present[rank];
+    return n;
+}
+
+/* The reduction, and what each rank's contribution counts. */
+static struct reduction reduction_of(struct set *set, const struct request *r)
+{
+    const struct signature *s = &r->signature;
+    struct job *job = &set->job;
+    job->contributions = (struct contributions){.present = r->present};
+    if (s->op != RONDE_WEIGHTED_AVERAGE)
+        return ronde__reduction(s->dtype, s->op, s->prescale, s->postscale, contributors(set, r));
+    double total = 0;
+    for (int rank = 0; rank < set->net->size; rank++) {
+        memcpy(&job->weights[rank], &r->all_rows[rank], sizeof(double));
+        total += job->weights[rank];
+    }
+    job->contributions.weights = job->weights;
+    return ronde__reduction_weighted(s->dtype, s->prescale, s->postscale, total);
+}
+
+/* The result may be written over the input, but a scattered share only where it comes from. */
+static int32_t make_room(struct set *set, struct request *r)
+{
+    size_t bytes = r->count * ronde_dtype_bytes(r->signature.dtype);
+    if (r->signature.kind == KIND_REDUCESCATTER && !r->ghost && r->allocate && !r->made) {
+        size_t row = ronde__signature_row_count(&r->signature), from, rows;
+        ronde__layout_part((size_t)r->signature.shape[0], set->net->size, set->net->rank, &from,
+                           &rows);
+        r->made_rows = rows;
+        r->made = malloc(rows * row * ronde_dtype_bytes(r->signature.dtype) + 1);
+        r->out = r->made;
+        if (!r->made)
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory for the result of '%s'",
+                               r->tensor->name);
+    }
+    if (r->signature.kind == KIND_REDUCESCATTER && r->in == r->out && set->net->rank > 0 && bytes) {
+        free(r->words); /* unused by this kind: holds the copy until the request is freed */
+        r->words = malloc(bytes);
+        if (!r->words)
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory to copy '%s'", r->tensor->name);
+        memcpy(r->words, r->in, bytes);
+        r->in = r->words;
+    }
+    return RONDE_OK;
+}
+
+static int32_t start_adasum(struct set *set, struct request *r)
+{
+    const struct signature *s = &r->signature;
+    size_t count = r->count;
+    if (!count)
+        return RONDE__DONE;
+    int32_t status = ronde__communicator_start_adasum(&set->communicator, r->in, r->out, count,
+                                                      s->dtype, s->prescale * s->postscale,
+                                                      r->present);
+    return status ? status : RONDE__MOVED;
+}
+
+static int32_t start_reductions(struct set *set, struct request *first)
+{
+    const struct signature *s = &first->signature;
+    if (s->op == RONDE_ADASUM)
+        return start_adasum(set, first);
+    size_t n = bin_size(first), pieces = 0, count = 0, at = 0;
+    struct request *r = first;
+    int32_t status = RONDE_OK;
+    for (size_t i = 0; i < n && !status; i++, r = r->next) {
+        pieces += pieces_of(set, r);
+        count += r->count;
+        status = r->signature.kind == KIND_REDUCESCATTER ? make_room(set, r) : RONDE_OK;
+    }
+    if (!status)
+        status = room_for_pieces(set, pieces);
+    if (status)
+        return status;
+    if (!count)
+        return RONDE__DONE;
+    r = first;
+    for (size_t i = 0; i < n; i++, r = r->next) {
+        fill_pieces(set, r, set->pieces + at);
+        at += pieces_of(set, r);
+    }
+    struct reduction whole = reduction_of(set, first);
+    status = ronde__communicator_start_allreduce(&set->communicator, set->pieces, (int32_t)pieces,
+                                                 &whole, (enum algorithm)first->algorithm,
+                                                 &set->job.contributions);
+    return status ? status : RONDE__MOVED;
+}
+
+/* ---- broadcasts ------------------------------------------------------------------------------ */
+
+/* A rank that has joined passes it on, to nowhere. */
+static int32_t make_sink(struct request *r, size_t bytes)
+{
+    if (!r->ghost || !bytes)
+        return RONDE_OK;
+    r->made = malloc(bytes);
+    r->out = r->made;
+    return r->made ? RONDE_OK : ronde__fail(RONDE_ERR_MEMORY, "no memory to pass %zu bytes", bytes);
+}
+
+static int32_t start_broadcasts(struct set *set, struct request *first)
+{
+    size_t n = bin_size(first), bytes = 0;
+    int32_t status = room_for_pieces(set, n);
+    struct request *r = first;
+    for (size_t i = 0; i < n && !status; i++, r = r->next) {
+        size_t all = r->count * ronde_dtype_bytes(r->signature.dtype);
+        status = make_sink(r, all);
+        set->pieces[i] = (struct piece){r->in, r->out, all};
+        bytes += all;
+    }
+    if (status)
+        return status;
+    if (!bytes)
+        return RONDE__DONE;
+    status = ronde__communicator_start_broadcast(&set->communicator, set->pieces, (int32_t)n,
+                                                 ronde__set_rank_of(set, first->signature.root));
+    return status ? status : RONDE__MOVED;
+}
+
+/* ---- starting and ending --------------------------------------------------------------------- */
+
+static int is_fused(const struct request *r)
+{
+    switch ((enum kind)r->signature.kind) {
+    case KIND_ALLREDUCE:
+    case KIND_REDUCE:
+    case KIND_REDUCESCATTER:
+    case KIND_BROADCAST: return 1;
+    case KIND_ALLGATHER:
+    case KIND_ALLTOALL:
+    case KIND_GATHER:
+    case KIND_SCATTER:
+    case KIND_SPARSE:
+    case KIND_BARRIER:
+    case KIND_JOIN:
+    case KIND_SEND:
+    case KIND_RECV: break;
+    }
+    return 0;
+}
+
+static void record_start(struct set *set)
+{
+    const struct request *r = set->job.first;
+    set->job.begun_ns = ronde__now_ns();
+    struct timeline_event event = {.phase = TIMELINE_CYCLE,
+                                   .kind = ronde__kind_name((enum kind)r->signature.kind),
+                                   .begin_ns = set->job.begun_ns,
+                                   .end_ns = set->job.begun_ns,
+                                   .lamport = ++set->c->lamport,
+                                   .peer = -1,
+                                   .process_set = set->id};
+    ronde__timeline_record(set->c->timeline, &event);
+    event.phase = TIMELINE_QUEUE;
+    for (;; r = r->next) {
+        if (!r->ghost) {
+            event.name = r->tensor->name;
+            event.begin_ns = r->decided_ns;
+            event.id = (uint64_t)r->generation << 32 | r->index;
+            ronde__timeline_record(set->c->timeline, &event);
+        }
+        if (r->last_of_bin)
+            break;
+    }
+}
+
+static int32_t start(struct set *set, struct request *first)
+{
+    if (set->c->timeline)
+        record_start(set);
+    set->job.next = NULL;
+    if (!is_fused(first))
+        return ronde__set_start_move(set, first);
+    return first->signature.kind == KIND_BROADCAST ? start_broadcasts(set, first)
+                                                   : start_reductions(set, first);
+}
+
+static void complete_bin(struct set *set)
+{
+    struct coordinator *c = set->c;
+    struct request *request = set->job.first;
+    set->job.first = NULL;
     atomic_fetch_add_explicit(&c->counts.bins, 1, memory_order_relaxed);
-    for (int last = 0; !last;) {
-        struct request *next = request->next; /* completed, the request is its waiter's */
+    if (!is_fused(request)) {
+        int32_t status = ronde__set_finish_move(set, request);
+        ronde__set_complete(set, request, status, status ? ronde_last_error() : NULL);
+        return;
+    }
+    if (request->last_of_bin || c->timeline || request->ghost) {
+        for (int last = 0; !last;) {
+            struct request *next = request->next; /* completed, the request is its waiter's */
+            last = request->last_of_bin;
+            ronde__set_complete(set, request, RONDE_OK, NULL);
+            request = next;
+        }
+        return;
+    }
+    ronde__queue_finish_bin(&set->queue, request);
+    uint32_t n = 0;
+    for (int last = 0; !last; n++) {
+        struct request *next = request->next;
         last = request->last_of_bin;
-        if (request->signature.kind == KIND_ALLGATHER)
-            complete_gather(c, request);
-        else
-            ronde__coordinator_complete(c, request, RONDE_OK, NULL);
+        /* pairs with the acquire in is_done: the result is there */
+        atomic_store_explicit(&request->state, REQUEST_DONE, memory_order_release);
         request = next;
     }
+    atomic_fetch_add_explicit(&c->counts.operations, n, memory_order_relaxed);
+    atomic_fetch_sub(&c->outstanding, n);
+    ronde__bell_ring(c->bell);
 }
 
 /* ---- the step -------------------------------------------------------------------------------- */
 
-static struct request *take_bin(struct coordinator *c)
+static struct request *take_bin(struct set *set)
 {
-    struct request *first = c->bins, *last = first;
+    struct request *first = set->bins, *last = first;
     while (!last->last_of_bin)
         last = last->next;
-    c->bins = last->next;
-    if (!c->bins)
-        c->bins_last = NULL;
-    c->whole_bins--;
+    set->bins = last->next;
+    last->next = NULL;
+    if (!set->bins)
+        set->bins_last = NULL;
+    set->whole_bins--;
     return first;
 }
 
-int32_t ronde__coordinator_run(struct coordinator *c)
+int32_t ronde__set_run(struct set *set)
 {
-    if (!c->running && !c->whole_bins)
+    struct job *job = &set->job;
+    if (!job->first && !set->whole_bins)
         return RONDE__IDLE;
     int32_t said;
-    if (c->running) {
-        said = ronde__communicator_step(&c->communicator);
+    if (job->first) {
+        said = ronde__communicator_step(&set->communicator);
+        if (said == RONDE__DONE && job->next)
+            said = job->next(set, job->first);
     } else {
-        c->running = take_bin(c);
-        said = start(c, c->running);
+        job->first = take_bin(set);
+        said = start(set, job->first);
     }
     if (said != RONDE__DONE)
         return said;
-    complete_bin(c);
+    complete_bin(set);
     return RONDE__MOVED;
 }

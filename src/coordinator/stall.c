@@ -14,49 +14,52 @@
 #include "base/status.h"
 #include "coordinator/leader.h"
 
-/* ---- who has announced ----------------------------------------------------------------------- */
-
-/* Is `rank` below contributor `c`: the local rank itself, or in the tree of a child's node? */
-static int is_below(const struct leader *leader, int c, int rank)
-{
-    const struct net *net = leader->net;
-    if (c < net->local_size)
-        return net->node_of[rank] == net->node && net->local_rank_of[rank] == c;
-    int child = net->node_of[leader->child[c - net->local_size]];
-    int node = net->node_of[rank];
-    while (node > child)
-        node = (node - 1) / 2;
-    return node == child;
-}
-
 static int has_announced(const struct leader *leader, const struct entry *entry, int rank)
 {
-    if (entry->ranks_known[rank])
-        return 1;
-    for (int c = 0; c < leader->net->local_size + leader->children; c++)
-        if (entry->by[c] && is_below(leader, c, rank))
-            return 1;
-    return 0;
+    return ronde__negotiation_has_announced(leader->negotiation, entry, rank);
+}
+
+/* Whom the entry waits for. A joined rank is nobody's. */
+static int is_missing(const struct leader *leader, const struct entry *entry, int rank)
+{
+    if (has_announced(leader, entry, rank))
+        return 0;
+    if (entry->kind == KIND_SEND)
+        return ronde__negotiation_missing_end(entry) == rank;
+    return entry->needs_all || !ronde__negotiation_has_joined(leader->negotiation, rank);
 }
 
 /* ---- telling the parent ---------------------------------------------------------------------- */
 
-static void tell_parent(struct leader *leader, const struct entry *entry)
+static uint32_t milliseconds(int64_t ns)
 {
+    int64_t ms = ns / 1000000;
+    return ms < 0 ? 0 : ms > INT32_MAX ? INT32_MAX : (uint32_t)ms;
+}
+
+static int32_t tell_parent(struct leader *leader, const struct entry *entry, int64_t now)
+{
+    int32_t status = ronde__leader_room(leader, (size_t)leader->at.net->size);
+    if (status)
+        return status;
     uint32_t ranks = 0;
-    for (int rank = 0; rank < leader->net->size; rank++)
+    for (int rank = 0; rank < leader->at.net->size; rank++)
         if (has_announced(leader, entry, rank))
-            leader->rows[ranks++] = (uint64_t)rank;
-    struct record partial = {.type = RECORD_PARTIAL,
-                             .kind = entry->kind,
-                             .id = RECORD_NO_ID,
-                             .rank = leader->net->rank,
-                             .seen = entry->seen,
-                             .name = entry->name,
-                             .name_bytes = entry->name_bytes,
-                             .rows = leader->rows,
-                             .row_words = ranks};
+            leader->rows.word[ranks++] = (uint64_t)rank;
+    const struct record partial = {
+        .type = RECORD_PARTIAL,
+        .kind = entry->kind,
+        .id = NO_ID,
+        .rank = leader->at.net->rank,
+        .seen = entry->seen,
+        .age_ms = milliseconds(now - entry->since_ns),
+        .deadline_ms = entry->deadline_ns ? milliseconds(entry->deadline_ns - now) + 1 : 0,
+        .name = entry->name,
+        .name_bytes = entry->name_bytes,
+        .rows = leader->rows.word,
+        .row_words = ranks};
     ronde__record_write(&leader->up, &partial);
+    return RONDE_OK;
 }
 
 /* ---- the report ------------------------------------------------------------------------------ */
@@ -98,6 +101,13 @@ static int distance(const char *a, const char *b, int most)
     return row[n] < most ? row[n] : most;
 }
 
+/* A pair is known by what the end that is there does. */
+static const char *kind_of(const struct entry *entry)
+{
+    enum kind kind = (enum kind)entry->kind;
+    return ronde__kind_name(kind == KIND_SEND && entry->ends[0] < 0 ? KIND_RECV : kind);
+}
+
 /* Lists what `rank` has announced and still waits for, nearest name to `entry` first. */
 static void say_pending(struct leader *leader, struct text *text, const struct entry *entry,
                         int rank)
@@ -120,7 +130,7 @@ static void say_pending(struct leader *leader, struct text *text, const struct e
         if (!next)
             break;
         say(text, "%s %s '%s'", shown ? "," : "; it has pending",
-            ronde__kind_name((enum kind)next->kind), next->name);
+            kind_of(next), ronde__shown_name(next->kind, next->name));
         last_distance = next_distance;
     }
     if (!shown)
@@ -130,7 +140,7 @@ static void say_pending(struct leader *leader, struct text *text, const struct e
 static void say_shape(struct text *text, const struct signature *s)
 {
     say(text, "%s ", ronde_dtype_name(s->dtype));
-    if (s->kind == KIND_ALLREDUCE)
+    if (s->kind == KIND_ALLREDUCE || s->kind == KIND_REDUCE || s->kind == KIND_REDUCESCATTER)
         say(text, "%s ", ronde_op_name(s->op));
     say(text, "[");
     for (int i = 0; i < s->dimensions; i++)
@@ -143,7 +153,7 @@ static const char *describe_stall(struct leader *leader, const struct entry *ent
                                   int in_short)
 {
     struct text text = {leader->text, STALL_TEXT_BYTES};
-    say(&text, "%s '%s' (", ronde__kind_name((enum kind)entry->kind), entry->name);
+    say(&text, "%s '%s' (", kind_of(entry), ronde__shown_name(entry->kind, entry->name));
     if (entry->announced)
         say_shape(&text, &entry->signature);
     else
@@ -151,9 +161,9 @@ static const char *describe_stall(struct leader *leader, const struct entry *ent
     say(&text, ") waits since %.1f s for", seconds);
     enum { RANKS_NAMED = 16 };
     int missing = 0;
-    for (int rank = 0; rank < leader->net->size; rank++)
-        if (!has_announced(leader, entry, rank) && missing++ < RANKS_NAMED) {
-            say(&text, "%s rank %d", missing > 1 ? " and" : "", rank);
+    for (int rank = 0; rank < leader->at.net->size; rank++)
+        if (is_missing(leader, entry, rank) && missing++ < RANKS_NAMED) {
+            say(&text, "%s rank %d", missing > 1 ? " and" : "", leader->at.global[rank]);
             if (!in_short)
                 say_pending(leader, &text, entry, rank);
         }
@@ -167,15 +177,10 @@ static const char *describe_stall(struct leader *leader, const struct entry *ent
 static int32_t fail_stalled(struct leader *leader, struct entry *entry, double seconds,
                             int in_short)
 {
-    const char *text = describe_stall(leader, entry, seconds, in_short);
-    struct record error = {.type = RECORD_ERROR,
-                           .kind = entry->kind,
-                           .id = RECORD_NO_ID,
-                           .status = RONDE_ERR_STALLED,
-                           .name = entry->name,
-                           .name_bytes = entry->name_bytes,
-                           .text = text,
-                           .text_bytes = (uint32_t)strlen(text)};
+    struct record error = ronde__record_error(entry->kind, entry->name, entry->name_bytes,
+                                              RONDE_ERR_STALLED,
+                                              describe_stall(leader, entry, seconds, in_short));
+    error.seen = leader->decisions;
     return ronde__leader_pass_down(leader, &error);
 }
 
@@ -189,40 +194,73 @@ static double first_look(const struct settings *settings)
 enum { DESCRIBED = 8 }; /* tensors a check describes at length; one cause stalls many */
 
 /* Whenever it has become more ranks since the parent was told last. */
-static void check_for_parent(struct leader *leader, struct entry *entry)
+static int32_t check_for_parent(struct leader *leader, struct entry *entry, int64_t now)
 {
     int known = 0;
-    for (int rank = 0; rank < leader->net->size; rank++)
+    for (int rank = 0; rank < leader->at.net->size; rank++)
         known += has_announced(leader, entry, rank);
-    if (known != entry->reported)
-        tell_parent(leader, entry);
+    int32_t status = known != entry->reported ? tell_parent(leader, entry, now) : RONDE_OK;
     entry->reported = known;
+    return status;
 }
 
 /* Once one tensor is due the parent is told of all: what a rank has pending instead may be younger. */
 static int is_due_for_parent(const struct leader *leader, int64_t now_ns)
 {
-    double look = first_look(leader->settings);
-    const struct entry *e = ronde__negotiation_oldest(leader->negotiation);
-    while (e && e->complete)
-        e = e->later;
-    return e && look > 0 && (double)(now_ns - e->since_ns) * 1e-9 > look / 2;
+    double look = first_look(leader->at.settings);
+    for (const struct entry *e = ronde__negotiation_oldest(leader->negotiation); e; e = e->later) {
+        int64_t waited = now_ns - e->since_ns, left = e->deadline_ns - now_ns;
+        if (!e->complete && ((look > 0 && (double)waited * 1e-9 > look / 2) ||
+                             (e->deadline_ns && left < waited)))
+            return 1;
+    }
+    return 0;
+}
+
+static int is_due(const struct settings *settings, const struct entry *entry, double seconds,
+                  int64_t now)
+{
+    if (entry->needs_all) /* it closes, and has nothing better to do */
+        return 0;
+    return (settings->stall_abort > 0 && seconds > settings->stall_abort) ||
+           (entry->deadline_ns && now > entry->deadline_ns);
 }
 
 /* *stalled counts the tensors of this check that were reported or failed. */
-static int32_t check_entry(struct leader *leader, struct entry *entry, double seconds, int *stalled)
+static int32_t check_entry(struct leader *leader, struct entry *entry, int64_t now, int *stalled)
 {
-    const struct settings *settings = leader->settings;
+    const struct settings *settings = leader->at.settings;
+    double seconds = (double)(now - entry->since_ns) * 1e-9;
     if (!entry->reported && settings->stall_warn > 0 && seconds > settings->stall_warn) {
         entry->reported = 1;
         if (++*stalled <= DESCRIBED)
-            ronde__log(leader->log, RONDE__LOG_WARN, "%s",
+            ronde__log(leader->at.log, RONDE__LOG_WARN, "%s",
                        describe_stall(leader, entry, seconds, 0));
     }
-    int closes = strcmp(entry->name, COORDINATOR_CLOSING) == 0; /* and has nothing better to do */
-    if (settings->stall_abort > 0 && !closes && seconds > settings->stall_abort)
+    if (is_due(settings, entry, seconds, now))
         return fail_stalled(leader, entry, seconds, ++*stalled > DESCRIBED);
     return RONDE_OK;
+}
+
+/* A failure takes its group along, so the list is read again from its beginning. */
+static int32_t check_entries(struct leader *leader, int64_t now, int *stalled)
+{
+    const struct entry *before;
+    int32_t status = RONDE_OK;
+    do {
+        uint64_t decisions = leader->decisions;
+        before = NULL;
+        for (struct entry *e = ronde__negotiation_oldest(leader->negotiation); e && !status;
+             e = e->later) {
+            if (!e->complete)
+                status = check_entry(leader, e, now, stalled);
+            if (leader->decisions != decisions) {
+                before = e;
+                break;
+            }
+        }
+    } while (before && !status);
+    return status;
 }
 
 int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns)
@@ -231,21 +269,17 @@ int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns)
     if (now_ns < leader->stall_check_ns)
         return RONDE__IDLE;
     leader->stall_check_ns = now_ns + CHECK_NS;
-    struct entry *next;
-    int stalled = 0, due = !leader->is_root && is_due_for_parent(leader, now_ns);
-    for (struct entry *e = ronde__negotiation_oldest(leader->negotiation); e; e = next) {
-        next = e->later;
-        double seconds = (double)(now_ns - e->since_ns) * 1e-9;
-        int32_t status = RONDE_OK;
-        if (!e->complete && leader->is_root)
-            status = check_entry(leader, e, seconds, &stalled);
-        else if (!e->complete && due)
-            check_for_parent(leader, e);
-        if (status)
-            return status;
-    }
+    int stalled = 0;
+    int32_t status = ronde__leader_spread_old_batches(leader, now_ns, CHECK_NS);
+    if (!status && leader->is_root)
+        status = check_entries(leader, now_ns, &stalled);
+    int due = !status && !leader->is_root && is_due_for_parent(leader, now_ns);
+    for (struct entry *e = ronde__negotiation_oldest(leader->negotiation); e && due && !status;
+         e = e->later)
+        if (!e->complete)
+            status = check_for_parent(leader, e, now_ns);
     if (stalled > DESCRIBED)
-        ronde__log(leader->log, RONDE__LOG_WARN, "and %d more tensors wait for some ranks",
+        ronde__log(leader->at.log, RONDE__LOG_WARN, "and %d more tensors wait for some ranks",
                    stalled - DESCRIBED);
-    return RONDE__IDLE;
+    return status ? status : RONDE__IDLE;
 }

@@ -23,6 +23,7 @@ static int32_t idle_step(void *state)
     if (atomic_load(&c->callers))
         return RONDE__IDLE;
     ronde__coordinator_step(c, &nap_ns);
+    view->patience.nap_ns = ronde__coordinator_idle_nap_ns(c);
     return ronde__coordinator_has_business(c) ? RONDE__DONE : RONDE__IDLE;
 }
 
@@ -48,12 +49,10 @@ static void give_callers_a_moment(void)
 void *ronde__coordinator_thread(void *state)
 {
     struct coordinator *c = state;
-    struct bell *idle = &c->link.of[c->net->local_rank].idle;
-    /* A leader of one of several nodes looks for messages now and then, to report stalls. */
-    enum { IDLE_NAP_NS = 500000000 };
-    int64_t idle_nap_ns = c->leader && c->net->nodes > 1 ? IDLE_NAP_NS : 0;
+    struct bell *idle = &c->lobby.of[c->net->local_rank].idle;
     while (!atomic_load(&c->stopping)) {
-        struct thread_view view = {.c = c, .patience = {.nap_ns = idle_nap_ns}};
+        struct thread_view view = {.c = c};
+        view.patience.nap_ns = ronde__coordinator_idle_nap_ns(c);
         ronde__wait_for(idle, &view.patience, idle_step, &view);
         atomic_fetch_add_explicit(&c->counts.wakeups, 1, memory_order_relaxed);
         give_callers_a_moment();
@@ -70,7 +69,7 @@ void *ronde__coordinator_thread(void *state)
 void ronde__coordinator_wake(struct coordinator *c)
 {
     if (c->has_thread)
-        ronde__bell_ring(&c->link.of[c->net->local_rank].idle);
+        ronde__bell_ring(&c->lobby.of[c->net->local_rank].idle);
     ronde__bell_ring(c->bell);
 }
 
@@ -82,7 +81,7 @@ struct wait_view {
 
 static int is_done(const struct wait_view *view)
 {
-    /* pairs with the release in ronde__coordinator_complete */
+    /* pairs with the release in ronde__set_complete */
     if (view->request)
         return atomic_load_explicit(&view->request->state, memory_order_acquire) == REQUEST_DONE;
     return atomic_load(&view->c->outstanding) == 0;
@@ -105,7 +104,7 @@ int32_t ronde__coordinator_wait(struct coordinator *c, const struct request *req
     view.patience.spin_now_ns = atomic_load_explicit(&c->spin_now_ns, memory_order_relaxed);
     if (is_done(&view))
         return RONDE_OK;
-    struct link_rank *mine = &c->link.of[c->net->local_rank];
+    struct lobby_rank *mine = &c->lobby.of[c->net->local_rank];
     atomic_fetch_add(&c->callers, 1);
     atomic_fetch_add_explicit(&mine->waiting, 1, memory_order_relaxed);
     int32_t said = ronde__wait_for(c->bell, &view.patience, wait_step, &view);

@@ -55,6 +55,13 @@ int32_t ronde__net_poll(struct net *net, int *from, void **message, size_t *byte
     return net->operations->poll(net, from, message, bytes);
 }
 
+int32_t ronde__net_ranks_of(struct net *net, int32_t fortran_communicator, int **ranks, int *n)
+{
+    if (!net->operations->ranks_of)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "ranks that are threads have no communicators");
+    return net->operations->ranks_of(net, fortran_communicator, ranks, n);
+}
+
 int32_t ronde__net_allgather(struct net *net, const void *mine, size_t bytes, void *all)
 {
     return net->operations->allgather(net, mine, bytes, all);

@@ -28,6 +28,8 @@ struct net_operations {
     int32_t (*poll)(struct net *, int *from, void **message, size_t *bytes);
     int32_t (*allgather)(struct net *, const void *mine, size_t bytes, void *all);
     int32_t (*check_thread)(struct net *); /* NULL: any thread may call */
+    /* NULL: knows no communicators */
+    int32_t (*ranks_of)(struct net *, int32_t fortran_communicator, int **ranks, int *n);
     void (*close)(struct net *);
 };
 
@@ -102,6 +104,10 @@ int32_t ronde__net_poll(struct net *net, int *from, void **message, size_t *byte
 
 /* Collective, blocking, for opening and closing: `bytes` of each rank to all, in rank order. */
 int32_t ronde__net_allgather(struct net *net, const void *mine, size_t bytes, void *all);
+
+/* Local. The ranks of this net that are in the communicator with this Fortran handle, in its order,
+ * malloc'd; none for MPI_COMM_NULL. RONDE_ERR_ARGUMENT where it has others, too. */
+int32_t ronde__net_ranks_of(struct net *net, int32_t fortran_communicator, int **ranks, int *n);
 
 /* Collective. All requests are done. */
 void ronde__net_close(struct net *net);

@@ -36,6 +36,56 @@ static void close_net(struct net *base)
     ronde__mpi_leave();
 }
 
+/* Which of our ranks are those of the group? */
+static int32_t translate(struct mpi_net *net, MPI_Group theirs, int **ranks, int *n)
+{
+    MPI_Group ours;
+    int32_t status = ronde__mpi_status(MPI_Comm_group(net->data, &ours), "looking at a group");
+    if (status != RONDE_OK)
+        return status;
+    MPI_Group_size(theirs, n);
+    int *from = malloc(((size_t)*n + 1) * sizeof(*from)), *to = malloc(((size_t)*n + 1) * sizeof(*to));
+    if (!from || !to)
+        status = ronde__fail(RONDE_ERR_MEMORY, "no memory for a group of %d ranks", *n);
+    for (int i = 0; i < *n && !status; i++)
+        from[i] = i;
+    if (!status)
+        status = ronde__mpi_status(MPI_Group_translate_ranks(theirs, *n, from, ours, to),
+                                   "translating the ranks of a communicator");
+    for (int i = 0; i < *n && !status; i++)
+        if (to[i] == MPI_UNDEFINED)
+            status = ronde__fail(RONDE_ERR_ARGUMENT,
+                                 "rank %d of the communicator is no rank of the context", i);
+    MPI_Group_free(&ours);
+    free(from);
+    if (status)
+        free(to);
+    else
+        *ranks = to;
+    return status;
+}
+
+static int32_t ranks_of(struct net *base, int32_t fortran_communicator, int **ranks, int *n)
+{
+    struct mpi_net *net = ronde__mpi_net_of(base);
+    MPI_Comm communicator = MPI_Comm_f2c((MPI_Fint)fortran_communicator);
+    MPI_Group theirs;
+    *ranks = NULL;
+    *n = 0;
+    if (communicator == MPI_COMM_NULL)
+        return RONDE_OK;
+    int32_t status = ronde__mpi_check_communicator(communicator);
+    if (status != RONDE_OK || (status = ronde__mpi_enter(net)) != RONDE_OK)
+        return status;
+    status = ronde__mpi_status(MPI_Comm_group(communicator, &theirs), "looking at a communicator");
+    if (status == RONDE_OK) {
+        status = translate(net, theirs, ranks, n);
+        MPI_Group_free(&theirs);
+    }
+    ronde__mpi_exit(net);
+    return status;
+}
+
 static const struct net_operations operations = {
     .send = ronde__mpi_send,
     .recv = ronde__mpi_recv,
@@ -44,6 +94,7 @@ static const struct net_operations operations = {
     .poll = ronde__mpi_poll,
     .allgather = ronde__mpi_allgather,
     .check_thread = ronde__mpi_check_thread,
+    .ranks_of = ranks_of,
     .close = close_net,
 };
 

@@ -8,21 +8,24 @@
 #include <stddef.h>
 
 #include "base/dtype.h"
+#include "reduce/reduce.h"
 
 /* What a kernel does beside combining. All but KIND_PLAIN exist for floats only, KIND_TIMES and
- * KIND_DIVIDE for sums only: they are the averages. */
+ * KIND_DIVIDE for sums only: they are the averages. Logical and bitwise ops are plain. */
 enum kind {
     KIND_PLAIN = 0,
-    KIND_TIMES = 1,  /* result * times */
-    KIND_DIVIDE = 2, /* result / divisor */
-    KIND_SCALED = 3, /* every source * prescale; result / divisor or * times; * postscale */
-    KINDS = 4
+    KIND_TIMES = 1,    /* result * times */
+    KIND_DIVIDE = 2,   /* result / divisor */
+    KIND_SCALED = 3,   /* every source * prescale; result / divisor or * times; * postscale */
+    KIND_WEIGHTED = 4, /* the same, every source * prescale * its weight */
+    KINDS = 5
 };
 
 /* The numbers for the kinds above. Kernels narrow them to the type they accumulate in. */
 struct recipe {
     double prescale, times, divisor, postscale;
-    int divides; /* 0: `times` does it, the divisor is a power of two or 1 */
+    int divides;           /* 0: `times` does it, the divisor is a power of two or 1 */
+    const double *weights; /* of every source, for KIND_WEIGHTED; NULL: all 1 */
 };
 
 /* count >= 1; dst may be equal to any one source. */
@@ -32,7 +35,18 @@ typedef void kernel_function(const struct recipe *recipe, void *dst, const void 
 struct kernels {
     kernel_function *run[KINDS][RONDE__OPS][RONDE__DTYPES]; /* NULL: no such kind for the dtype */
     void (*copy)(void *dst, const void *src, size_t bytes); /* past the caches */
+    /* For adasum.c: DOT_BLOCK elements of a float dtype as doubles; and the products of as many
+     * pairs of them, added to DOT_LANES sums, element i to sum i % DOT_LANES. */
+    void (*widen[RONDE__DTYPES])(double *to, const void *from);
+    void (*dot)(double *lanes, const double *a, const double *b);
 };
+
+/* Lanes enough to hide an addition's latency in the widest vectors, and not too many registers of
+ * the narrowest. Blocks of two tiles of rows (adasum.c) and the sums fit a first-level cache. */
+enum { DOT_LANES = 16, DOT_BLOCK = 128 };
+
+/* The table in use. */
+const struct kernels *ronde__kernels(void);
 
 extern const struct kernels ronde__kernels_portable;
 #if defined __x86_64__
@@ -40,13 +54,21 @@ extern const struct kernels ronde__kernels_avx2;
 extern const struct kernels ronde__kernels_avx512;
 #endif
 
-/* Integers and bool with scales or a divisor, in place, element by element (integers.c). */
+/* Ops whose result is 0 or 1 in every type. */
+static inline int op_is_logical(int op)
+{
+    return op == RONDE_LOGICAL_AND || op == RONDE_LOGICAL_OR;
+}
 
-/* x = x / divisor * scale in double, truncated towards zero, saturated, 0 for NaN; for bool 1 where
- * that is not 0. */
-void ronde__integers_scale(int32_t dtype, void *elements, size_t count, uint32_t divisor,
-                           double scale);
-/* x = x / divisor, truncated towards zero, exactly. Not for bool, whose average is a product. */
-void ronde__integers_divide(int32_t dtype, void *elements, size_t count, uint32_t divisor);
+/* What the finish divides by: 1 where nothing. */
+static inline double divisor_of(const struct reduction *reduction)
+{
+    return (reduction->divisor > 1 ? (double)reduction->divisor : 1.0) * reduction->total;
+}
+
+/* Integers and bool with scales, weights (or NULL) or a divisor (integers.c); `combine` is the
+ * plain kernel of the reduction's op and dtype. */
+void ronde__integers_reduce(const struct reduction *reduction, kernel_function *combine, char *dst,
+                            const void *const *sources, const double *weights, int n, size_t count);
 
 #endif

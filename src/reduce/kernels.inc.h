@@ -22,22 +22,24 @@ enum { UNROLL = 4 }; /* of 2, 4 and 8 the one that no type, width or n lost much
 
 #define T b8
 #include "reduce/loop.inc.h"
-#define T u8
-#include "reduce/loop.inc.h"
 #define T s8
-#include "reduce/loop.inc.h"
-#define T u16
 #include "reduce/loop.inc.h"
 #define T s16
 #include "reduce/loop.inc.h"
-#define T u32
-#include "reduce/loop.inc.h"
 #define T s32
-#include "reduce/loop.inc.h"
-#define T u64
 #include "reduce/loop.inc.h"
 #define T s64
 #include "reduce/loop.inc.h"
+#define LOGIC /* which the signed types share */
+#define T u8
+#include "reduce/loop.inc.h"
+#define T u16
+#include "reduce/loop.inc.h"
+#define T u32
+#include "reduce/loop.inc.h"
+#define T u64
+#include "reduce/loop.inc.h"
+#undef LOGIC
 #define SCALES
 #define T f16
 #include "reduce/loop.inc.h"
@@ -48,6 +50,8 @@ enum { UNROLL = 4 }; /* of 2, 4 and 8 the one that no type, width or n lost much
 #define T f64
 #include "reduce/loop.inc.h"
 #undef SCALES
+
+#include "reduce/dots.inc.h"
 
 /* ---- the copy -------------------------------------------------------------------------------- */
 
@@ -88,17 +92,36 @@ static void copy(void *dst, const void *src, size_t bytes)
     [RONDE_INT16] = s16_##op##_plain, [RONDE_UINT32] = u32_##op##_plain, \
     [RONDE_INT32] = s32_##op##_plain, [RONDE_UINT64] = u64_##op##_plain, \
     [RONDE_INT64] = s64_##op##_plain, FLOATS(op, plain)
+#define BITS(op, bool_op) \
+    [RONDE_BOOL] = b8_##bool_op##_plain, [RONDE_UINT8] = u8_##op##_plain, \
+    [RONDE_INT8] = u8_##op##_plain, [RONDE_UINT16] = u16_##op##_plain, \
+    [RONDE_INT16] = u16_##op##_plain, [RONDE_UINT32] = u32_##op##_plain, \
+    [RONDE_INT32] = u32_##op##_plain, [RONDE_UINT64] = u64_##op##_plain, \
+    [RONDE_INT64] = u64_##op##_plain
 
 const struct kernels TABLE = {
     .run = {[KIND_PLAIN] = {[RONDE_SUM] = {ALL(sum)},
                             [RONDE_MIN] = {ALL(min)},
                             [RONDE_MAX] = {ALL(max)},
-                            [RONDE_PRODUCT] = {ALL(product)}},
+                            [RONDE_PRODUCT] = {ALL(product)},
+                            [RONDE_LOGICAL_AND] = {BITS(logical_and, product)},
+                            [RONDE_LOGICAL_OR] = {BITS(logical_or, sum)},
+                            [RONDE_BITWISE_AND] = {BITS(bitwise_and, product)},
+                            [RONDE_BITWISE_OR] = {BITS(bitwise_or, sum)}},
             [KIND_TIMES] = {[RONDE_SUM] = {FLOATS(sum, times)}},
             [KIND_DIVIDE] = {[RONDE_SUM] = {FLOATS(sum, divide)}},
             [KIND_SCALED] = {[RONDE_SUM] = {FLOATS(sum, scaled)},
-                             [RONDE_MIN] = {FLOATS(min, scaled)},
-                             [RONDE_MAX] = {FLOATS(max, scaled)},
-                             [RONDE_PRODUCT] = {FLOATS(product, scaled)}}},
+                             [RONDE_MIN] = {FLOATS(min, weighted)},
+                             [RONDE_MAX] = {FLOATS(max, weighted)},
+                             [RONDE_PRODUCT] = {FLOATS(product, weighted)}},
+            [KIND_WEIGHTED] = {[RONDE_SUM] = {FLOATS(sum, weighted)},
+                               [RONDE_MIN] = {FLOATS(min, weighted)},
+                               [RONDE_MAX] = {FLOATS(max, weighted)},
+                               [RONDE_PRODUCT] = {FLOATS(product, weighted)}}},
     .copy = copy,
+    .widen = {[RONDE_FLOAT16] = f16_widen_block,
+              [RONDE_BFLOAT16] = bf16_widen_block,
+              [RONDE_FLOAT32] = f32_widen_block,
+              [RONDE_FLOAT64] = f64_widen_block},
+    .dot = dot,
 };

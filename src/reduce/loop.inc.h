@@ -10,14 +10,16 @@ INLINE void OF(step)(char *dst, const char *const *sources, int n, size_t at, in
                      int kind, const struct recipe *recipe)
 {
     OF(vector) sum[UNROLL];
+    double factor = factor_of(recipe, kind, 0);
 #pragma GCC unroll 8
     for (int i = 0; i < vectors; i++)
-        sum[i] = OF(prepare)(OF(load)(sources[0] + at + i * WIDTH), op, kind, recipe);
+        sum[i] = OF(prepare)(OF(load)(sources[0] + at + i * WIDTH), op, kind, factor);
     for (int s = 1; s < n; s++) {
         const char *source = sources[s] + at;
+        factor = factor_of(recipe, kind, s);
 #pragma GCC unroll 8
         for (int i = 0; i < vectors; i++) {
-            OF(vector) next = OF(prepare)(OF(load)(source + i * WIDTH), op, kind, recipe);
+            OF(vector) next = OF(prepare)(OF(load)(source + i * WIDTH), op, kind, factor);
             sum[i] = OF(combine)(sum[i], next, op);
         }
     }
@@ -32,10 +34,11 @@ INLINE void OF(rest)(char *dst, const char *const *sources, int n, size_t at, si
 {
     char one[WIDTH] = {0};
     memcpy(one, sources[0] + at, bytes);
-    OF(vector) sum = OF(prepare)(OF(load)(one), op, kind, recipe);
+    OF(vector) sum = OF(prepare)(OF(load)(one), op, kind, factor_of(recipe, kind, 0));
     for (int s = 1; s < n; s++) {
         memcpy(one, sources[s] + at, bytes);
-        sum = OF(combine)(sum, OF(prepare)(OF(load)(one), op, kind, recipe), op);
+        double factor = factor_of(recipe, kind, s);
+        sum = OF(combine)(sum, OF(prepare)(OF(load)(one), op, kind, factor), op);
     }
     OF(store)(one, OF(finish)(sum, op, kind, recipe));
     memcpy(dst + at, one, bytes);
@@ -66,13 +69,20 @@ KERNEL(sum_plain, RONDE_SUM, KIND_PLAIN)
 KERNEL(min_plain, RONDE_MIN, KIND_PLAIN)
 KERNEL(max_plain, RONDE_MAX, KIND_PLAIN)
 KERNEL(product_plain, RONDE_PRODUCT, KIND_PLAIN)
+#ifdef LOGIC
+KERNEL(logical_and_plain, RONDE_LOGICAL_AND, KIND_PLAIN)
+KERNEL(logical_or_plain, RONDE_LOGICAL_OR, KIND_PLAIN)
+KERNEL(bitwise_and_plain, RONDE_BITWISE_AND, KIND_PLAIN)
+KERNEL(bitwise_or_plain, RONDE_BITWISE_OR, KIND_PLAIN)
+#endif
 #ifdef SCALES
 KERNEL(sum_times, RONDE_SUM, KIND_TIMES)
 KERNEL(sum_divide, RONDE_SUM, KIND_DIVIDE)
 KERNEL(sum_scaled, RONDE_SUM, KIND_SCALED)
-KERNEL(min_scaled, RONDE_MIN, KIND_SCALED)
-KERNEL(max_scaled, RONDE_MAX, KIND_SCALED)
-KERNEL(product_scaled, RONDE_PRODUCT, KIND_SCALED)
+KERNEL(sum_weighted, RONDE_SUM, KIND_WEIGHTED)
+KERNEL(min_weighted, RONDE_MIN, KIND_WEIGHTED)
+KERNEL(max_weighted, RONDE_MAX, KIND_WEIGHTED)
+KERNEL(product_weighted, RONDE_PRODUCT, KIND_WEIGHTED)
 #endif
 
 #undef KERNEL

@@ -13,15 +13,21 @@
 /* One reduction, or one half of it where a sum is finished elsewhere. */
 struct reduction {
     int32_t dtype;
-    int32_t op;       /* RONDE_SUM for an average: the divisor says the rest */
+    int32_t op;       /* what combines: RONDE_SUM for averages and Adasum */
     uint32_t divisor; /* 1: none */
     double prescale;  /* of every source; 1: none */
     double postscale; /* of the result; 1: none */
+    double total;     /* divisor of a weighted average, the sum of its weights; 1: none */
 };
 
-/* The whole: what `op` (average included) over `contributors` ranks means. */
+/* The whole: what `op` (average included) over `contributors` ranks means. The op must fit the
+ * dtype. For Adasum and the weighted average it is the sum that ronde__reduce_weighted is to run;
+ * the latter lacks its total. */
 struct reduction ronde__reduction(int32_t dtype, int32_t op, double prescale, double postscale,
                                   uint32_t contributors);
+/* The whole of a weighted average: a sum, to be run with weights, divided by `total`. */
+struct reduction ronde__reduction_weighted(int32_t dtype, double prescale, double postscale,
+                                           double total);
 /* Its halves: first scale and combine, then (with one source) divide and scale. */
 struct reduction ronde__reduction_start(const struct reduction *whole);
 struct reduction ronde__reduction_finish(const struct reduction *whole);
@@ -34,6 +40,18 @@ int ronde__reduction_is_copy(const struct reduction *reduction);
  * may not overlap otherwise. Any alignment that the dtype allows, and any at all for a copy. */
 void ronde__reduce(const struct reduction *reduction, void *dst, const void *const *sources, int n,
                    size_t count);
+
+/* The same with every source multiplied by prescale * weights[s], narrowed to the type in which the
+ * sum is held. Integers: where the op is a sum it is held in double, and truncated and saturated
+ * when it is finished; otherwise each product is. weights NULL: ronde__reduce. Weights belong where
+ * the prescale is: with the whole or its start. */
+void ronde__reduce_weighted(const struct reduction *reduction, void *dst,
+                            const void *const *sources, const double *weights, int n, size_t count);
+
+/* Fills dst with what changes no value that it is combined with, whichever side it is on: what a
+ * rank without data contributes. It counts as scaled already, so among sources it needs a prescale
+ * (times weight) of 1; a sum's is -0.0, which leaves even a zero's sign alone. */
+void ronde__reduce_identity(const struct reduction *reduction, void *dst, size_t count);
 
 /* memcpy that goes past the caches: for final output larger than them. */
 void ronde__copy_streaming(void *dst, const void *src, size_t bytes);

@@ -40,6 +40,14 @@ enum { b8_BYTES = 1, f16_BYTES = 2, bf16_BYTES = 2 };
 /* In lanes of 32 or 64 bits, with a comparison's result as mask. */
 #define SELECT(mask, yes, no) (((mask) & (yes)) | (~(mask) & (no)))
 
+/* What source s is multiplied by, before the type that is accumulated in narrows it. */
+INLINE double factor_of(const struct recipe *recipe, int kind, int s)
+{
+    if (kind == KIND_WEIGHTED && recipe->weights)
+        return recipe->prescale * recipe->weights[s];
+    return recipe->prescale;
+}
+
 /* ---- integers and bool: combine, nothing else ------------------------------------------------ */
 
 #define INTEGER(T, U) \
@@ -52,10 +60,10 @@ enum { b8_BYTES = 1, f16_BYTES = 2, bf16_BYTES = 2 };
     { \
         *(at_##T *)p = v; \
     } \
-    INLINE v_##T T##_prepare(v_##T v, int op, int kind, const struct recipe *recipe) \
+    INLINE v_##T T##_prepare(v_##T v, int op, int kind, double factor) \
     { \
-        (void)op, (void)kind, (void)recipe; \
-        return v; \
+        (void)kind, (void)factor; \
+        return op_is_logical(op) ? (v_##T)(v != 0) : v; \
     } \
     /* Unsigned sums and products: they wrap. */ \
     INLINE v_##T T##_combine(v_##T a, v_##T b, int op) \
@@ -64,13 +72,17 @@ enum { b8_BYTES = 1, f16_BYTES = 2, bf16_BYTES = 2 };
             return (v_##T)((v_##U)a + (v_##U)b); \
         if (op == RONDE_PRODUCT) \
             return (v_##T)((v_##U)a * (v_##U)b); \
+        if (op == RONDE_LOGICAL_AND || op == RONDE_BITWISE_AND) \
+            return a & b; \
+        if (op == RONDE_LOGICAL_OR || op == RONDE_BITWISE_OR) \
+            return a | b; \
         v_##T first = op == RONDE_MIN ? (v_##T)(a < b) : (v_##T)(a > b); \
         return SELECT(first, a, b); \
     } \
     INLINE v_##T T##_finish(v_##T v, int op, int kind, const struct recipe *recipe) \
     { \
-        (void)op, (void)kind, (void)recipe; \
-        return v; \
+        (void)kind, (void)recipe; \
+        return op_is_logical(op) ? v & 1 : v; \
     }
 
 INTEGER(u8, u8)
@@ -82,7 +94,8 @@ INTEGER(s32, u32)
 INTEGER(u64, u64)
 INTEGER(s64, u64)
 
-/* A bool is 0 or any other byte outside, 0 or all ones inside, 0 or 1 in the result. */
+/* A bool is 0 or any other byte outside, 0 or all ones inside, 0 or 1 in the result: its logical
+ * and bitwise ops are its product and sum. */
 typedef v_u8 b8_vector;
 
 INLINE v_u8 b8_load(const char *p)
@@ -95,9 +108,9 @@ INLINE void b8_store(char *p, v_u8 v)
     *(at_u8 *)p = v & 1;
 }
 
-INLINE v_u8 b8_prepare(v_u8 v, int op, int kind, const struct recipe *recipe)
+INLINE v_u8 b8_prepare(v_u8 v, int op, int kind, double factor)
 {
-    return u8_prepare(v, op, kind, recipe);
+    return u8_prepare(v, op, kind, factor);
 }
 
 INLINE v_u8 b8_combine(v_u8 a, v_u8 b, int op)
@@ -132,10 +145,10 @@ INLINE v_u8 b8_finish(v_u8 v, int op, int kind, const struct recipe *recipe)
     { \
         *(at_##T *)p = v; \
     } \
-    INLINE v_##T T##_prepare(v_##T v, int op, int kind, const struct recipe *recipe) \
+    INLINE v_##T T##_prepare(v_##T v, int op, int kind, double factor) \
     { \
-        if (kind == KIND_SCALED) { \
-            v = v * (scalar)recipe->prescale; \
+        if (kind >= KIND_SCALED) { \
+            v = v * (scalar)factor; \
             ROUNDED(v); \
         } \
         return op == RONDE_MAX ? (v_##T)((v_##S)v ^ (SIGN)) : v; \
@@ -154,11 +167,11 @@ INLINE v_u8 b8_finish(v_u8 v, int op, int kind, const struct recipe *recipe)
     { \
         if (op == RONDE_MAX) \
             v = (v_##T)((v_##S)v ^ (SIGN)); \
-        if (kind == KIND_DIVIDE || (kind == KIND_SCALED && recipe->divides)) \
+        if (kind == KIND_DIVIDE || (kind >= KIND_SCALED && recipe->divides)) \
             v = v / (scalar)recipe->divisor; \
         else if (kind != KIND_PLAIN) \
             v = v * (scalar)recipe->times; \
-        if (kind == KIND_SCALED) \
+        if (kind >= KIND_SCALED) \
             v = v * (scalar)recipe->postscale; \
         return (v_##T)SELECT((v_##S)(v != v), NAN_BITS, (v_##S)v); \
     }
@@ -234,10 +247,10 @@ INLINE void bf16_store(char *p, struct pair v)
 
 #define PAIR(T) \
     typedef struct pair T##_vector; \
-    INLINE struct pair T##_prepare(struct pair v, int op, int kind, const struct recipe *recipe) \
+    INLINE struct pair T##_prepare(struct pair v, int op, int kind, double factor) \
     { \
-        return (struct pair){f32_prepare(v.a, op, kind, recipe), \
-                             f32_prepare(v.b, op, kind, recipe)}; \
+        return (struct pair){f32_prepare(v.a, op, kind, factor), \
+                             f32_prepare(v.b, op, kind, factor)}; \
     } \
     INLINE struct pair T##_combine(struct pair x, struct pair y, int op) \
     { \

@@ -4,9 +4,9 @@
  * communicator from 1, alike on all its ranks.
  *
  *   arrival    operation k was started by this rank, so all before k are finished here. It lies in
- *              a small slot together with the data of a small operation; two alternate. Slot k %
- * 2 may be
- *              written once all have arrived at k - 1: then nobody reads what k - 2 left there.
+ *              a small slot together with the data of a small operation; two alternate. Slot
+ *              k % 2 may be written once all have arrived at k - 1: then nobody reads what k - 2
+ *              left there.
  *   in, reduced, out   slices of large operations that this rank has copied in, reduced, copied
  * out.
  *   slices     slot s % slots holds slice s of this rank: what the others shall reduce, and at the
@@ -36,7 +36,8 @@ struct arrival {
 };
 
 struct board_entry {
-    int64_t in, out; /* offsets in the rank's arena */
+    int64_t in;  /* offset in the rank's arena */
+    int64_t out; /* as well, ARENA_NOWHERE where not wanted; of an exchange: how long `in` is */
 };
 
 struct rank_slots {
@@ -53,17 +54,18 @@ struct slots {
     size_t slice_bytes;
     size_t count; /* slices in flight per rank */
     size_t wire_bytes;
-    struct rank_slots *of; /* [ranks] */
-    struct bell *bells;    /* [ranks] */
-    char *slices;          /* [ranks][count][slice_bytes] */
-    char *wire;            /* the node's buffer for what crosses the network */
+    struct rank_slots *of;     /* [ranks] */
+    struct bell *const *bells; /* [ranks], wherever they live */
+    char *slices;              /* [ranks][count][slice_bytes] */
+    char *wire;                /* the node's buffer for what crosses the network */
 };
 
 /* Bytes that ronde__slots_place needs for these sizes. */
 size_t ronde__slots_bytes(int ranks, size_t slice_bytes, size_t count, size_t wire_bytes);
-/* Lays them out in zeroed memory, 128-byte aligned. */
+/* Lays them out in zeroed memory, 128-byte aligned. bells: one per rank, to be rung whenever what
+ * that rank may wait for has come; the list stays the caller's. */
 void ronde__slots_place(struct slots *slots, char *memory, int ranks, size_t slice_bytes,
-                        size_t count, size_t wire_bytes);
+                        size_t count, size_t wire_bytes, struct bell *const *bells);
 
 static inline char *ronde__slots_slice(const struct slots *slots, int rank, uint64_t slice)
 {

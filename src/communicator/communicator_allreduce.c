@@ -1,19 +1,17 @@
 /* Allreduce of a bin. One node: the node's own operation does it all. Several: rounds of
  *
- *   reduce    all ranks of the node, scaled, into the wire buffer, which is laid out chunk-major
+ *   reduce    all ranks of the node, weighted and scaled, into the wire buffer, which is laid out
+ *             chunk-major
  *   wire      lane k exchanges part k of every block with lane k of the other nodes
  *   gather    wait for all lanes of this node
- *   unpack    everybody copies the buffer out, divided and scaled
- */
+ *   unpack    everybody copies out what it wants, divided and scaled
+ *
+ * Who contributes, and how much, matters inside the nodes only: what crosses the network is a sum
+ * like any other, and the finish divides by what it was told. */
 #include "base/status.h"
-#include "coordinator/communicator_stages.h"
+#include "communicator/communicator_stages.h"
 
 static int32_t begin_round(struct communicator *c);
-
-static int32_t run_node(struct communicator *c)
-{
-    return ronde__communicator_run_node(c, NULL);
-}
 
 static int32_t unpack(struct communicator *c)
 {
@@ -21,7 +19,8 @@ static int32_t unpack(struct communicator *c)
     for (int32_t i = 0; i < c->piece_count; i++) {
         const struct piece *piece = &c->pieces[i];
         const void *source = at;
-        ronde__reduce(&c->finish, piece->out, &source, 1, piece->count);
+        if (piece->out)
+            ronde__reduce(&c->finish, piece->out, &source, 1, piece->count);
         at += piece->count * c->element_bytes;
     }
     return ++c->round < c->layout.rounds ? begin_round(c) : RONDE__DONE;
@@ -85,7 +84,9 @@ static int32_t begin_round(struct communicator *c)
                              .piece_count = c->piece_count,
                              .count = c->block_from[c->layout.blocks],
                              .element_bytes = c->element_bytes,
-                             .reduction = &c->start};
+                             .reduction = &c->start,
+                             .present = c->present,
+                             .weights = c->weights};
     ronde__node_start_reduce_to_wire(&c->node, &work);
     c->stage = run_reduce;
     return RONDE__MOVED;
@@ -99,10 +100,26 @@ static size_t total_count(const struct piece *tensors, int32_t n)
     return count;
 }
 
+/* Keeps what of the contributions is this node's, by local rank. */
+static void note_contributions(struct communicator *c, const struct contributions *all)
+{
+    c->present = all && all->present ? c->present_here : NULL;
+    c->weights = all && all->weights ? c->weights_here : NULL;
+    for (int local = 0; local < c->net->local_size; local++) {
+        int rank = ronde__net_rank_at(c->net, c->net->node, local);
+        if (c->present)
+            c->present_here[local] = all->present[rank];
+        if (c->weights)
+            c->weights_here[local] = all->weights[rank];
+    }
+}
+
 int32_t ronde__communicator_start_allreduce(struct communicator *c, const struct piece *tensors,
                                             int32_t n, const struct reduction *whole,
-                                            enum algorithm algorithm)
+                                            enum algorithm algorithm,
+                                            const struct contributions *contributions)
 {
+    note_contributions(c, contributions);
     c->whole = *whole;
     c->element_bytes = ronde_dtype_bytes(whole->dtype);
     if (c->net->nodes == 1) {
@@ -110,9 +127,11 @@ int32_t ronde__communicator_start_allreduce(struct communicator *c, const struct
                                  .piece_count = n,
                                  .count = total_count(tensors, n),
                                  .element_bytes = c->element_bytes,
-                                 .reduction = &c->whole};
+                                 .reduction = &c->whole,
+                                 .present = c->present,
+                                 .weights = c->weights};
         ronde__node_start_allreduce(&c->node, &work);
-        c->stage = run_node;
+        c->stage = ronde__communicator_run_last;
         return RONDE_OK;
     }
     c->start = ronde__reduction_start(whole);

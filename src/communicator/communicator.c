@@ -1,11 +1,10 @@
-#include "coordinator/communicator.h"
+#include "communicator/communicator.h"
 
 #include <stdlib.h>
 
 #include "base/bell.h"
-#include "base/clock.h"
 #include "base/status.h"
-#include "coordinator/communicator_stages.h"
+#include "communicator/communicator_stages.h"
 #include "shm/slots.h"
 
 static int smallest_node(const struct net *net)
@@ -20,38 +19,51 @@ static int smallest_node(const struct net *net)
 static int32_t allocate(struct communicator *c)
 {
     size_t nodes = (size_t)c->net->nodes, size = (size_t)c->net->size;
+    size_t here = (size_t)c->net->local_size;
     c->peers = calloc(nodes, sizeof(*c->peers));
     c->carriers = calloc(nodes, sizeof(*c->carriers));
     c->block_from = calloc(nodes + 1, sizeof(*c->block_from));
     c->first_range = calloc(nodes + 1, sizeof(*c->first_range));
-    c->ranges = calloc(nodes + size, sizeof(*c->ranges));
-    if (!c->peers || !c->carriers || !c->block_from || !c->first_range || !c->ranges)
+    c->sends = calloc(size, sizeof(*c->sends));
+    c->receives = calloc(size, sizeof(*c->receives));
+    c->node_runs = calloc(here, sizeof(*c->node_runs));
+    c->present_here = calloc(here, sizeof(*c->present_here));
+    c->weights_here = calloc(here, sizeof(*c->weights_here));
+    if (!c->peers || !c->carriers || !c->block_from || !c->first_range || !c->sends ||
+        !c->receives || !c->node_runs || !c->present_here || !c->weights_here)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for a communicator of %d ranks",
                            c->net->size);
-    c->map = (struct block_map){c->first_range, c->ranges};
+    c->map.first_range = c->first_range;
     for (int node = 0; node < c->net->nodes && c->net->local_rank < c->lanes; node++)
         c->peers[node] = ronde__net_rank_at(c->net, node, c->net->local_rank);
-    return RONDE_OK;
+    return ronde__communicator_room_for_ranges(c, size);
 }
 
-int32_t ronde__communicator_open(struct communicator *c, struct net *net, const struct arena *arena,
+enum { LINES = ~(SLOTS_LINE - 1) };
+
+static size_t wire_bytes(const struct net *net, const struct settings *settings)
+{
+    return net->nodes > 1 ? settings->wire_buffer_bytes & (size_t)LINES : 0;
+}
+
+size_t ronde__communicator_bytes(const struct net *net, const struct settings *settings)
+{
+    return ronde__slots_bytes(net->local_size, settings->slice_bytes & (size_t)LINES,
+                              settings->slots, wire_bytes(net, settings));
+}
+
+int32_t ronde__communicator_open(struct communicator *c, struct net *net,
+                                 const struct communicator_place *place,
                                  const struct settings *settings, int tag)
 {
-    const size_t lines = ~(size_t)(SLOTS_LINE - 1);
-    size_t wire_bytes = net->nodes > 1 ? settings->wire_buffer_bytes & lines : 0;
-    size_t slice_bytes = settings->slice_bytes & lines;
-    size_t bytes = ronde__slots_bytes(net->local_size, slice_bytes, settings->slots, wire_bytes);
     *c = (struct communicator){.net = net, .tag = tag, .lanes = smallest_node(net)};
-    int32_t status = ronde__region_open(&c->region, net, bytes, REGION_COMMITTED);
-    if (status)
-        return status;
     struct slots slots;
-    ronde__slots_place(&slots, c->region.base, net->local_size, slice_bytes, settings->slots,
-                       wire_bytes);
+    ronde__slots_place(&slots, place->memory, net->local_size,
+                       settings->slice_bytes & (size_t)LINES, settings->slots,
+                       wire_bytes(net, settings), place->bells);
     int spins = ronde__patience(net->local_size, settings->spin_us).spin_ns > 0;
-    status = ronde__node_open(&c->node, &slots, net->local_rank, arena, spins);
-    if (!status)
-        status = ronde__region_hold(&c->region, net->local_rank);
+    int32_t status = ronde__node_open(&c->node, &slots, net->local_rank, place->arena,
+                                      place->arena_ranks, spins);
     if (!status)
         status = allocate(c);
     if (status)
@@ -67,40 +79,31 @@ void ronde__communicator_close(struct communicator *c)
     }
     ronde__executor_close(c->once);
     free(c->once_schedule);
+    ronde__exchange_close(&c->exchange);
+    ronde__adasum_forget(c);
     free(c->peers);
     free(c->carriers);
     free(c->block_from);
     free(c->first_range);
     free(c->ranges);
     free(c->pieces);
+    free(c->sends);
+    free(c->receives);
+    free(c->node_runs);
+    free(c->present_here);
+    free(c->weights_here);
     ronde__node_close(&c->node);
-    ronde__region_close(&c->region, c->net);
-}
-
-struct bell *ronde__communicator_bell(const struct communicator *c)
-{
-    return &c->node.slots.bells[c->node.me];
-}
-
-int32_t ronde__communicator_look_for_peers(struct communicator *c)
-{
-    int64_t now = ronde__now_ns();
-    if (now - c->looked_ns < COMMUNICATOR_LOOK_NS)
-        return RONDE_OK;
-    c->looked_ns = now;
-    for (int local = 0; local < c->net->local_size; local++)
-        if (local != c->net->local_rank && !ronde__region_is_held(&c->region, local))
-            return ronde__fail(RONDE_ERR_PEER,
-                               "rank %d is lost: its process has ended; close the "
-                               "context",
-                               ronde__net_rank_at(c->net, c->net->node, local));
-    return RONDE_OK;
 }
 
 int32_t ronde__communicator_step(void *state)
 {
     struct communicator *c = state;
-    return c->stage(c);
+    int32_t said = c->stage(c);
+    if (said != RONDE__DONE || !c->next)
+        return said;
+    int32_t (*next)(struct communicator *) = c->next;
+    c->next = NULL;
+    return next(c);
 }
 
 int32_t ronde__communicator_room(struct communicator *c, size_t pieces)
@@ -115,12 +118,41 @@ int32_t ronde__communicator_room(struct communicator *c, size_t pieces)
     return RONDE_OK;
 }
 
+int32_t ronde__communicator_room_for_ranges(struct communicator *c, size_t ranges)
+{
+    if (ranges <= c->range_room)
+        return RONDE_OK;
+    struct block_range *grown = realloc(c->ranges, ranges * sizeof(*grown));
+    if (!grown)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a list of %zu ranges", ranges);
+    c->map.ranges = c->ranges = grown;
+    c->range_room = ranges;
+    return RONDE_OK;
+}
+
+static int32_t run_nothing(struct communicator *c)
+{
+    (void)c;
+    return RONDE__DONE;
+}
+
+int32_t ronde__communicator_start_nothing(struct communicator *c)
+{
+    c->stage = run_nothing;
+    return RONDE_OK;
+}
+
 int32_t ronde__communicator_run_node(struct communicator *c, int32_t (*next)(struct communicator *))
 {
     int32_t said = ronde__node_step(&c->node);
     if (said != RONDE__DONE)
         return said;
-    return next ? next(c) : RONDE__DONE;
+    return next(c);
+}
+
+int32_t ronde__communicator_run_last(struct communicator *c)
+{
+    return ronde__node_step(&c->node);
 }
 
 int32_t ronde__communicator_lane(struct communicator *c, enum algorithm algorithm, void *data,

@@ -1,0 +1,122 @@
+/* Batches on their way up: who has announced which whole (batch.h). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bell.h"
+#include "base/status.h"
+#include "coordinator/leader.h"
+
+static int contributors(const struct leader *leader)
+{
+    return leader->at.net->local_size + leader->children;
+}
+
+static int32_t spread_one(struct leader *leader, struct batch *batch, int contributor, int64_t now)
+{
+    const struct record record = {.type = RECORD_CACHED, .rank = batch->rank, .seen = batch->seen};
+    int32_t status = RONDE_OK;
+    for (uint32_t i = 0; i < batch->count && !status; i++) {
+        struct entry *entry = ronde__negotiation_by_number(leader->negotiation, batch->ids[i]);
+        struct entry *complete = NULL;
+        if (!entry)
+            return ronde__fail(RONDE_ERR_SYSTEM, "a batch has number %u, which nobody was given",
+                               batch->ids[i]);
+        status = ronde__negotiation_add(leader->negotiation, contributor, entry, &record, now,
+                                        &complete);
+        if (!status && complete)
+            status = ronde__leader_completed(leader, complete, now);
+    }
+    return status;
+}
+
+int32_t ronde__leader_spread_batch(struct leader *leader, struct batch *batch, int64_t now)
+{
+    int32_t status = RONDE_OK;
+    batch->announced = 0;
+    leader->batches.pending--;
+    for (int c = 0; c < contributors(leader) && !status; c++)
+        if (batch->by[c]) {
+            batch->by[c] = 0;
+            status = spread_one(leader, batch, c, now);
+        }
+    return status;
+}
+
+static int32_t complete(struct leader *leader, uint32_t number, struct batch *batch)
+{
+    if (leader->is_root) {
+        uint32_t *grown = realloc(leader->ready_batches,
+                                  (leader->ready_batch_count + 1) * sizeof(*grown));
+        if (!grown)
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory to list ready batches");
+        leader->ready_batches = grown;
+        grown[leader->ready_batch_count++] = number;
+        return RONDE_OK;
+    }
+    const struct record up = {.type = RECORD_BATCH,
+                              .id = number,
+                              .rank = batch->rank,
+                              .seen = batch->seen,
+                              .waiting = (uint32_t)ronde__leader_subtree_waits(leader),
+                              .lamport = ++*leader->at.lamport};
+    ronde__record_write(&leader->up, &up);
+    return RONDE_OK;
+}
+
+int32_t ronde__leader_take_batch(struct leader *leader, int contributor,
+                                 const struct record *record, int64_t now)
+{
+    struct batch *batch = ronde__batches_get(&leader->batches, record->id);
+    if (!batch)
+        return ronde__fail(RONDE_ERR_SYSTEM, "rank %d announced batch %u, which is none",
+                           record->rank, record->id);
+    if (!batch->by)
+        batch->by = calloc((size_t)contributors(leader), 1);
+    if (!batch->by)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the tally of a batch");
+    if (batch->by[contributor])
+        return ronde__fail(RONDE_ERR_SYSTEM, "batch %u was announced twice by the subtree of rank %d",
+                           record->id, record->rank);
+    if (!batch->announced) {
+        batch->seen = UINT64_MAX;
+        batch->rank = INT32_MAX;
+        batch->since_ns = now;
+        leader->batches.pending++;
+    }
+    batch->by[contributor] = 1;
+    batch->seen = record->seen < batch->seen ? record->seen : batch->seen;
+    batch->rank = record->rank < batch->rank ? record->rank : batch->rank;
+    batch->announced++;
+    /* Joined ranks announce no batch, and what has begun one by one goes on so. */
+    if (ronde__negotiation_joined(leader->negotiation) || batch->split)
+        return ronde__leader_spread_batch(leader, batch, now);
+    return batch->announced == contributors(leader) ? complete(leader, record->id, batch)
+                                                    : RONDE_OK;
+}
+
+/* What all have announced whole runs whole. */
+int32_t ronde__leader_decide_batches(struct leader *leader, int64_t now)
+{
+    (void)now;
+    int32_t status = RONDE_OK;
+    for (size_t i = 0; i < leader->ready_batch_count && !status; i++) {
+        struct record run = {.type = RECORD_RUN_BATCH,
+                             .flags = RECORD_LAST,
+                             .id = leader->ready_batches[i],
+                             .batch = leader->ready_batches[i]};
+        status = ronde__leader_pass_down(leader, &run);
+    }
+    leader->ready_batch_count = 0;
+    return status ? status : RONDE__MOVED;
+}
+
+int32_t ronde__leader_spread_old_batches(struct leader *leader, int64_t now, int64_t age_ns)
+{
+    int32_t status = RONDE_OK;
+    for (uint32_t i = 0; i < leader->batches.count && leader->batches.pending && !status; i++) {
+        struct batch *batch = ronde__batches_get(&leader->batches, i);
+        if (batch && batch->announced && now - batch->since_ns > age_ns)
+            status = ronde__leader_spread_batch(leader, batch, batch->since_ns);
+    }
+    return status;
+}
