@@ -23,7 +23,7 @@ enum { ROOM = 64 };
 static void bad_arguments_fail_at_once(struct trial *trial)
 {
     static const int32_t bad_dtypes[] = {-1, RONDE_FLOAT64 + 1, 99, INT32_MAX, INT32_MIN};
-    static const int32_t bad_ops[] = {-1, RONDE_PRODUCT + 1, 77, INT32_MIN};
+    static const int32_t bad_ops[] = {-1, RONDE_WEIGHTED_AVERAGE + 1, 77, INT32_MIN};
     const int32_t bad_roots[] = {-1, trial->size, INT32_MAX, INT32_MIN};
     double in[ROOM] = {0}, out[ROOM];
     uint64_t handle = 4711;

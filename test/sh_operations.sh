@@ -1,8 +1,8 @@
 #!/bin/sh
 # ronde-test: timeout=240
-# docs/operations.md tells the truth: its programs are the files of docs/examples, each compiles with
-# no warning against the public headers alone and prints on one node and on several what it says it
-# prints; no public function or status is left out; and the man pages are well-formed.
+# docs/operations.md tells the truth: its programs are the files of docs/examples, each compiles
+# with no warning against the public headers alone and prints on one node and on several what it
+# says it prints; no public function or status is left out; and the man pages are well-formed.
 #   test/sh_operations.sh --update   copies the files' text into the document
 #   test/sh_operations.sh NAME...    builds and runs these examples only
 set -eu
@@ -107,7 +107,7 @@ done
 for page in docs/man/*.[17]; do
     if command -v mandoc >/dev/null; then
         mandoc -T lint -W warning "$page" >"$scratch/said" 2>&1 || :
-    elif command -v groff >/dev/null && groff -mdoc -T utf8 "$page" >"$scratch/page" 2>/dev/null; then
+    elif groff -mdoc -T utf8 "$page" >"$scratch/page" 2>/dev/null; then
         groff -mdoc -T utf8 -ww -z "$page" >"$scratch/said" 2>&1 || :
         [ "$(wc -l <"$scratch/page")" -gt 20 ] || fail "$page has less than twenty lines"
     else

@@ -187,7 +187,7 @@ rank='{"name": "ronde_rank", "ph": "M", "pid": 0, "args": {"rank": 0}}'
 for object in '{"ph": "X", "pid": 0}=name. is missing' '{"name": "PACK", "ph": "X", "pid": 0, "ts": "soon", "dur": 1}=soon' \
     '{"name": "PACK", "ph": "X", "pid": 0, "ts": 1e999999, "dur": 1}=1e999999' '{"name": "DANCE", "ph": "X", "pid": 0, "ts": 1, "dur": 1}=DANCE' \
     '{"name": "PACK", "ph": "X", "pid": 0, "ts": 1, "dur": -1}=ends before' '{"name": "Q", "ph": "e", "pid": 0, "ts": 1, "id2": {"local": "0x1"}}=without having begun' \
-    '{"name": "PACK", "ph": "X", "pid": 0, "ts": 1, "dur": 1, "args": {"bytes": "many"}}=bytes is .many' '{"name": "PACK", "ph": "X", "pid": 1, "ts": 1, "dur": 1}=1 is missing' \
+    '{"name": "PACK", "ph": "X", "pid": 0, "ts": 1, "dur": 1, "args": {"bytes": "many"}}=bytes is .many' '{"name": "PACK", "ph": "X", "pid": 1, "ts": 1, "dur": 1}=which rank process 1 is' \
     '{"name": "?", "ph": "Z", "pid": 0}=type .Z' '{"name": "QUEUE", "ph": "b", "pid": 0, "ts": 1}=id2. is missing'; do
     echo "[$rank, ${object%=*}]" >"$bad"
     refuses "bad.json: object 2 is no event of a timeline: .*${object##*=}" "$bad"

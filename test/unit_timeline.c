@@ -103,6 +103,14 @@ static char *read_valid(const char *path)
     return NULL;
 }
 
+static long events_in(const char *path)
+{
+    char *text = read_valid(path);
+    long events = text ? count(text, "\"ph\":\"X\"") : -1;
+    free(text);
+    return events;
+}
+
 static int has(const char *path, const char *what)
 {
     char *text = read_valid(path);
@@ -434,10 +442,7 @@ static long events_of_the_killed(const char *path, int64_t ms)
     if (child > 0 && (kill(child, SIGKILL) || waitpid(child, NULL, 0) != child))
         started = 0;
     close(ready[0]);
-    char *text = started ? read_valid(path) : NULL;
-    long events = text ? count(text, "\"ph\":\"X\"") : -1;
-    free(text);
-    return events;
+    return started ? events_in(path) : -1;
 }
 
 static void whoever_is_killed_leaves_a_valid_file(void)
@@ -545,18 +550,16 @@ static void without_a_hidden_copy_the_file_grows_in_place(void)
 {
     struct timeline *timeline;
     struct recorder recorder = {NULL, 3000, 1, 1000000, NULL};
-    CHECK(starts(&timeline, long_path()));
+    const char *path = long_path();
+    CHECK(starts(&timeline, path));
     recorder.timeline = timeline;
     record_many(&recorder);
-    sleep_ms(120);
-    char *text = read_valid(long_path());
-    long before_end = text ? count(text, "\"ph\":\"X\"") : 0;
-    free(text);
+    int64_t end = ronde__now_ns() + 5000 * millisecond;
+    while (events_in(path) != 3000 && ronde__now_ns() < end)
+        sleep_ms(20);
+    long before_end = events_in(path);
     CHECK(ronde__timeline_stop(timeline) == RONDE_OK);
-    text = read_valid(long_path());
-    long after = text ? count(text, "\"ph\":\"X\"") : 0;
-    free(text);
-    CHECK(before_end == 3000 && after == 3000);
+    CHECK(before_end == 3000 && events_in(path) == 3000);
 }
 
 /* ---- starting and stopping ------------------------------------------------------------------- */
@@ -580,6 +583,26 @@ static void a_timeline_can_be_started_again(void)
     struct timeline_event event = event_of(TIMELINE_PACK, "nobody");
     ronde__timeline_record(NULL, &event);
     CHECK(ronde__timeline_stop(NULL) == RONDE_OK);
+}
+
+static void a_forked_child_does_not_keep_the_file(void)
+{
+    struct timeline *timeline;
+    const char *path = in_folder("forked.json");
+    CHECK(starts(&timeline, path));
+    fflush(stdout);
+    pid_t child = fork();
+    if (!child) {
+        pause();
+        _exit(0);
+    }
+    CHECK(child > 0);
+    int stopped = ronde__timeline_stop(timeline) == RONDE_OK, again = starts(&timeline, path);
+    if (again)
+        ronde__timeline_stop(timeline);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    CHECK_SAYING(stopped && again, "%s", ronde_last_error());
 }
 
 static void refused(const char *path, const char *why)
@@ -751,6 +774,7 @@ int main(int argc, char **argv)
     RUN(the_same_without_a_hidden_copy);
     RUN(without_a_hidden_copy_the_file_grows_in_place);
     RUN(a_timeline_can_be_started_again);
+    RUN(a_forked_child_does_not_keep_the_file);
     RUN(paths_that_cannot_be_written_are_named);
     RUN(two_timelines_do_not_share_a_file);
     RUN(a_link_stays_a_link);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds Horovod (CPU, MPI, PyTorch) in a virtual environment: benchmarks/horovod/build.sh [FOLDER]
 # FOLDER (build/horovod) gets the environment FOLDER/venv and Horovod's sources. Python 3.9 to 3.11,
-# a C++17 compiler, MPI's compiler wrapper and some 2 GiB of disk; JOBS compilers run at once (1).
+# a C++17 compiler, MPI's compiler wrapper and some 1.5 GiB of disk; JOBS compilers run at once (1).
 # TORCH, HOROVOD and PYTHON choose other versions than those that are known to go together.
 set -eu
 cd "$(dirname "$0")/../.."

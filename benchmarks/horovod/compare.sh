@@ -1,7 +1,8 @@
 #!/bin/sh
 # Ronde, MPI and Horovod on the same lists and machine: benchmarks/horovod/compare.sh [LIST...]
-# After `make` and benchmarks/horovod/build.sh. The runs follow each other and alternate ROUNDS times,
-# since the machine drifts and a launch's first pages and CPUs are luck; compare the best medians.
+# After `make` and benchmarks/horovod/build.sh. The runs follow each other and alternate ROUNDS times
+# (3), since the machine drifts, and where a launch's ranks and pages land is luck; the best medians
+# are printed last.
 # RANKS (2); BUILD (build); HOROVOD (build/horovod): the folder given to build.sh; results in OUT.
 set -eu
 cd "$(dirname "$0")/../.."

@@ -103,8 +103,8 @@ def print_row(row):
     print(f"# Horovod {horovod.__version__}, PyTorch {torch.__version__}, {hvd.size()} ranks",
           *(f"{name}={text}" for name, text in row["settings"].items()))
     print(f"# {'size':>11} {'list':>12} {'type':>9} {'redop':>8} {'root':>5} {'impl':>8}"
-          f" {'path':>7} {'memory':>8} {'time min':>12} {'time p50':>12} {'time p99':>12} {'algbw':>8}"
-          f" {'busbw':>8} {'#wrong':>7}")
+          f" {'path':>7} {'memory':>8} {'time min':>12} {'time p50':>12} {'time p99':>12}"
+          f" {'algbw':>8} {'busbw':>8} {'#wrong':>7}")
     print(f"  {row['bytes']:11} {row['list']:>12} {row['dtype']:>9} {row['redop']:>8} {-1:5}"
           f" {row['impl']:>8} {row['path']:>7} {row['memory']:>8} {row['time_us_min']:12.2f}"
           f" {row['time_us_p50']:12.2f} {row['time_us_p99']:12.2f} {row['algbw_gbs']:8.3f}"

@@ -154,15 +154,23 @@ static void find_paths(struct timeline_file *file, const char *path)
                                         slash + 1);
 }
 
+/* A child that was forked meanwhile has the file open, too: closing alone would leave it locked. */
+static void close_locked(struct timeline_copy *copy)
+{
+    if (copy->fd < 0)
+        return;
+    flock(copy->fd, LOCK_UN);
+    close(copy->fd);
+    copy->fd = -1;
+}
+
 static void remove_hidden(struct timeline_file *file)
 {
-    if (file->hidden.fd >= 0) {
+    if (file->hidden.fd >= 0)
         unlink(file->hidden_path);
-        close(file->hidden.fd);
-    }
+    close_locked(&file->hidden);
     free(file->hidden_path);
     file->hidden_path = NULL;
-    file->hidden.fd = -1;
 }
 
 /* An empty hidden file with the rights of the visible one. */
@@ -189,8 +197,7 @@ static int begin_hidden(struct timeline_file *file, char *objects, size_t bytes)
         error = errno;
     if (error)
         return error;
-    if (file->visible.fd >= 0)
-        close(file->visible.fd);
+    close_locked(&file->visible);
     file->visible = file->hidden;
     file->hidden.fd = -1;
     return 0;
@@ -257,8 +264,7 @@ int32_t ronde__timeline_file_open(struct timeline_file *file, const char *path, 
 void ronde__timeline_file_close(struct timeline_file *file)
 {
     remove_hidden(file);
-    if (file->visible.fd >= 0)
-        close(file->visible.fd);
+    close_locked(&file->visible);
     free(file->path);
     *file = (struct timeline_file){.visible = {.fd = -1}, .hidden = {.fd = -1}};
 }

@@ -27,7 +27,7 @@ void ronde__batch_reset(struct batches *b, struct batch *batch, int contributors
 {
     if (batch->announced)
         b->pending--;
-    batch->announced = 0;
+    batch->announced = batch->sent = 0;
     if (batch->by)
         memset(batch->by, 0, (size_t)contributors);
 }

@@ -155,7 +155,7 @@ static int may_fuse(const struct entry *entry)
     return s->kind == KIND_BROADCAST;
 }
 
-static enum algorithm algorithm_of(const struct leader *leader, const struct signature *s)
+enum algorithm ronde__leader_algorithm(const struct leader *leader, const struct signature *s)
 {
     return ronde__select(ronde__tuner_select(leader->at.tuner), ronde__signature_bytes(s),
                          leader->at.net->nodes);
@@ -175,7 +175,7 @@ static int same_kin(const struct leader *leader, const struct entry *a, const st
         return x->kind == y->kind && x->root == y->root;
     return x->dtype == y->dtype && x->op == y->op && same_bits(x->prescale, y->prescale) &&
            same_bits(x->postscale, y->postscale) &&
-           algorithm_of(leader, x) == algorithm_of(leader, y);
+           ronde__leader_algorithm(leader, x) == ronde__leader_algorithm(leader, y);
 }
 
 /* Kin numbers: 1 + the first ready tensor of the same kin, looking back over the kins seen. */
@@ -232,7 +232,7 @@ static int32_t run_tensor(struct leader *leader, struct entry *entry, int last, 
                          .kind = entry->kind,
                          .flags = (uint8_t)((last ? RECORD_LAST : 0) |
                                             (entry->absent.count ? RECORD_SIGNED : 0)),
-                         .algorithm = (uint8_t)algorithm_of(leader, &entry->signature),
+                         .algorithm = (uint8_t)ronde__leader_algorithm(leader, &entry->signature),
                          .id = ronde__negotiation_number(leader->negotiation, entry),
                          .batch = batch,
                          .signature = entry->signature,

@@ -119,9 +119,10 @@ int32_t ronde__leader_completed(struct leader *leader, struct entry *entry, int6
 static int32_t take_join(struct leader *leader, struct record *record, int64_t now)
 {
     struct negotiation *n = leader->negotiation;
+    /* Joined ranks announce no batches, so others' are whole no more. */
+    int32_t status = ronde__leader_spread_old_batches(leader, now, -1);
     ronde__negotiation_join(n, record->rank);
     leader->last_joined = record->rank;
-    int32_t status = RONDE_OK;
     for (struct entry *e = ronde__negotiation_oldest(n); e && !status; e = e->later) {
         int completes;
         status = ronde__negotiation_completes(n, e, &completes);
@@ -270,6 +271,19 @@ static void enter_batch(struct leader *leader, const struct record *run)
     }
 }
 
+/* What is decided of one tensor takes the tally of its batch apart. */
+static int32_t spread_decided(struct leader *leader, const struct record *decision)
+{
+    const struct entry *entry =
+        decision->name_bytes ? ronde__negotiation_find(leader->negotiation, decision->kind,
+                                                       decision->name, decision->name_bytes)
+                             : ronde__negotiation_by_number(leader->negotiation, decision->id);
+    struct batch *batch = entry ? ronde__batches_get(&leader->batches, entry->batch) : NULL;
+    return batch && batch->announced
+               ? ronde__leader_spread_batch(leader, batch, batch->since_ns)
+               : RONDE_OK;
+}
+
 /* Those whose tallies a failure has ended are complete no more. */
 static void drop_held(struct leader *leader)
 {
@@ -291,8 +305,8 @@ static int32_t follow(struct leader *leader, const struct record *decision)
         ronde__negotiation_unjoin(leader->negotiation);
         return RONDE_OK;
     }
-    int32_t status = RONDE_OK;
-    if (decision->type == RECORD_RUN)
+    int32_t status = spread_decided(leader, decision);
+    if (!status && decision->type == RECORD_RUN)
         status = ronde__batches_follow(&leader->batches, decision->id,
                                        decision->flags & RECORD_LAST, decision->batch);
     if (!status)

@@ -94,6 +94,9 @@ int32_t ronde__leader_spread_old_batches(struct leader *leader, int64_t now_ns, 
 int32_t ronde__leader_make_ready(struct leader *leader, struct entry *entry, int64_t now_ns);
 /* Complete: upwards, or ready. */
 int32_t ronde__leader_completed(struct leader *leader, struct entry *entry, int64_t now_ns);
+/* Of a reduction between nodes: by its own size. */
+enum algorithm ronde__leader_algorithm(const struct leader *leader,
+                                       const struct signature *signature);
 /* Reports and fails what has waited too long for some ranks (stall.c). */
 int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns);
 /* Puts a decision on its way down, and follows it. */

@@ -23,7 +23,7 @@ static int32_t spread_one(struct leader *leader, struct batch *batch, int contri
                                batch->ids[i]);
         status = ronde__negotiation_add(leader->negotiation, contributor, entry, &record, now,
                                         &complete);
-        if (!status && complete)
+        if (!status && complete && !batch->sent)
             status = ronde__leader_completed(leader, complete, now);
     }
     return status;
@@ -39,6 +39,7 @@ int32_t ronde__leader_spread_batch(struct leader *leader, struct batch *batch, i
             batch->by[c] = 0;
             status = spread_one(leader, batch, c, now);
         }
+    batch->sent = 0;
     return status;
 }
 
@@ -60,6 +61,7 @@ static int32_t complete(struct leader *leader, uint32_t number, struct batch *ba
                               .waiting = (uint32_t)ronde__leader_subtree_waits(leader),
                               .lamport = ++*leader->at.lamport};
     ronde__record_write(&leader->up, &up);
+    batch->sent = 1;
     return RONDE_OK;
 }
 
@@ -100,7 +102,11 @@ int32_t ronde__leader_decide_batches(struct leader *leader, int64_t now)
     (void)now;
     int32_t status = RONDE_OK;
     for (size_t i = 0; i < leader->ready_batch_count && !status; i++) {
+        const struct batch *batch = ronde__batches_get(&leader->batches, leader->ready_batches[i]);
+        const struct entry *entry = ronde__negotiation_by_number(leader->negotiation,
+                                                                 batch->ids[0]);
         struct record run = {.type = RECORD_RUN_BATCH,
+                             .algorithm = (uint8_t)ronde__leader_algorithm(leader, &entry->agreed),
                              .flags = RECORD_LAST,
                              .id = leader->ready_batches[i],
                              .batch = leader->ready_batches[i]};
@@ -115,7 +121,7 @@ int32_t ronde__leader_spread_old_batches(struct leader *leader, int64_t now, int
     int32_t status = RONDE_OK;
     for (uint32_t i = 0; i < leader->batches.count && leader->batches.pending && !status; i++) {
         struct batch *batch = ronde__batches_get(&leader->batches, i);
-        if (batch && batch->announced && now - batch->since_ns > age_ns)
+        if (batch && batch->announced && !batch->sent && now - batch->since_ns > age_ns)
             status = ronde__leader_spread_batch(leader, batch, batch->since_ns);
     }
     return status;
