@@ -74,8 +74,10 @@ enum ronde_op {
     RONDE_LOGICAL_OR = 6,
     RONDE_BITWISE_AND = 7, /* of integers and bool */
     RONDE_BITWISE_OR = 8,
-    RONDE_ADASUM = 9,           /* of floats: the adaptive sum of Maleki et al., arXiv:2006.02924 */
-    RONDE_WEIGHTED_AVERAGE = 10 /* sum of weight x contribution, by the sum of the weights */
+    RONDE_ADASUM = 9, /* of floats, allreduce only: the adaptive sum of Maleki et al.,
+                         arXiv:2006.02924 */
+    RONDE_WEIGHTED_AVERAGE = 10 /* sum of weight x contribution, by the sum of the weights (each 0 or
+                                   more, one above); not of bool, and not of sparse tensors */
 };
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -228,7 +230,8 @@ int32_t ronde_scatter_async(ronde_context *context, const char *name, const void
                             int32_t dtype, void *out, size_t out_rows, size_t *received,
                             int32_t root, const ronde_call *call, uint64_t *handle);
 
-/* One rank's `count` elements to another: they meet by name, sender and receiver. to, from: global
+/* One rank's `count` elements to another: they meet by name, sender and receiver
+ * (name NULL: by a counter per pair and direction). to, from: global
  * ranks of the set, this one included. Neither waits for a third rank's data; a pair's messages are
  * moved in the order in which they are agreed. Not in a group; prescale and postscale are not used. */
 int32_t ronde_send_async(ronde_context *context, const char *name, const void *in, size_t count,
@@ -282,8 +285,9 @@ int32_t ronde_poll(ronde_context *context, uint64_t handle);
 int32_t ronde_wait(ronde_context *context, uint64_t handle);
 /* The same, for at most `seconds`; then RONDE_PENDING, and the handle stays valid. */
 int32_t ronde_wait_for(ronde_context *context, uint64_t handle, double seconds);
-/* Local. Hands over the result that the library allocated for a finished operation whose `out` was
- * NULL: its address and rows. Call before ronde_wait; release with ronde_free. */
+/* Waits until the operation is done, and hands over the result that the library allocated where `out`
+ * was NULL: its address and rows. Call before ronde_wait, which frees the handle; release with
+ * ronde_free. */
 int32_t ronde_take(ronde_context *context, uint64_t handle, void **memory, size_t *rows);
 /* The same for a sparse allreduce; where there are no rows both are NULL. Release both. */
 int32_t ronde_take_sparse(ronde_context *context, uint64_t handle, int64_t **indices, void **values,

@@ -126,10 +126,10 @@ static int32_t check_op(const struct demand *d)
 {
     if (!ronde__op_is_valid(d->op))
         return ronde__fail(RONDE_ERR_ARGUMENT, "unknown op %d: use enum ronde_op", d->op);
-    int special = d->op == RONDE_ADASUM || d->op == RONDE_WEIGHTED_AVERAGE;
-    if (special && d->kind != KIND_ALLREDUCE)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "%s is an op of allreduce alone, not of %s",
-                           ronde_op_name(d->op), ronde__kind_name(d->kind));
+    if ((d->op == RONDE_ADASUM && d->kind != KIND_ALLREDUCE) ||
+        (d->op == RONDE_WEIGHTED_AVERAGE && d->kind == KIND_SPARSE))
+        return ronde__fail(RONDE_ERR_ARGUMENT, "there is no %s by %s", ronde_op_name(d->op),
+                           ronde__kind_name(d->kind));
     if (!ronde__op_fits(d->op, d->dtype))
         return ronde__fail(RONDE_ERR_ARGUMENT, "there is no %s of %s", ronde_op_name(d->op),
                            ronde_dtype_name(d->dtype));
@@ -229,6 +229,9 @@ static size_t bytes_out(const ronde_context *context, const struct demand *d)
 {
     if (writes(context, d))
         return d->bytes;
+    if (d->kind == KIND_ALLTOALL && d->out && d->rows)
+        return d->out_rows > SIZE_MAX / (d->bytes / d->rows + 1) ? SIZE_MAX / 2
+                                                                 : d->out_rows * (d->bytes / d->rows);
     if (d->kind != KIND_REDUCESCATTER || !d->set || !d->rows || !d->out)
         return 0;
     return ronde_share_rows(d->rows, d->set->net->size, d->set->net->rank) * (d->bytes / d->rows);
@@ -245,7 +248,8 @@ static int32_t check_memory(const ronde_context *context, const struct demand *d
         return ronde__fail(RONDE_ERR_ARGUMENT, "the indices are NULL, but there are %zu rows",
                            d->rows);
     size_t out = bytes_out(context, d);
-    if (reads(context, d) && d->in != d->out && d->bytes && out &&
+    int apart = d->in != d->out || d->kind == KIND_ALLTOALL;
+    if (reads(context, d) && apart && d->bytes && out &&
         overlap(d->in, d->bytes, d->out, out))
         return ronde__fail(RONDE_ERR_ARGUMENT, "input and output overlap by a part: make them "
                                                "equal, or apart");
@@ -268,9 +272,6 @@ static int is_drawn(const char *name)
 static int32_t check_name(const struct demand *d)
 {
     const char *name = d->name;
-    if (!name && traits(d->kind) & IS_PAIR)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "a %s needs a name, by which its other end is found",
-                           ronde__kind_name(d->kind));
     if (!name)
         return RONDE_OK;
     if (strnlen(name, NAME_BYTES + 1) > NAME_BYTES)

@@ -100,7 +100,11 @@ int32_t ronde__make_request(ronde_context *context, const struct demand *d, int 
 /* Drawn before anything can fail, so that ranks stay matched after a failed call. */
 static uint64_t draw(const struct demand *d)
 {
-    return d->name || !d->set ? 0 : ronde__queue_draw(&d->set->queue, d->kind);
+    int is_pair = d->kind == KIND_SEND || d->kind == KIND_RECV;
+    if (d->name || !d->set)
+        return 0;
+    return ronde__queue_draw(&d->set->queue, d->kind,
+                             is_pair ? ronde__set_rank_of(d->set, d->root) : -1);
 }
 
 static int32_t check(ronde_context *context, struct demand *d, int waits, uint64_t *number)
@@ -208,6 +212,20 @@ int32_t ronde_wait_for(ronde_context *context, uint64_t handle, double seconds)
     return wait_until(context, handle, ronde__now_ns() + (int64_t)(seconds * 1e9));
 }
 
+/* Once it is done. */
+static int32_t take(ronde_context *context, uint64_t handle, int64_t **indices, void **memory,
+                    size_t *rows)
+{
+    struct coordinator *c = context->coordinator;
+    int32_t status = ronde__check_driver(context, 0);
+    struct request *request = status ? NULL : ronde__handles_claim(&c->handles, handle);
+    if (!request)
+        return status ? status : RONDE_ERR_HANDLE;
+    ronde__coordinator_wait(c, request, 0);
+    ronde__handles_unclaim(&c->handles, request);
+    return ronde__handles_take_made(&c->handles, handle, indices, memory, rows);
+}
+
 int32_t ronde_take(ronde_context *context, uint64_t handle, void **memory, size_t *rows)
 {
     int32_t status = ronde__check_open(context);
@@ -216,7 +234,7 @@ int32_t ronde_take(ronde_context *context, uint64_t handle, void **memory, size_
     if (!memory || !rows)
         return ronde__fail(RONDE_ERR_ARGUMENT, "the place for the %s is NULL",
                            memory ? "rows" : "memory");
-    return ronde__handles_take_made(&context->coordinator->handles, handle, NULL, memory, rows);
+    return take(context, handle, NULL, memory, rows);
 }
 
 int32_t ronde_take_sparse(ronde_context *context, uint64_t handle, int64_t **indices, void **values,
@@ -228,5 +246,5 @@ int32_t ronde_take_sparse(ronde_context *context, uint64_t handle, int64_t **ind
     if (!indices || !values || !rows)
         return ronde__fail(RONDE_ERR_ARGUMENT, "the place for the %s is NULL",
                            !indices ? "indices" : !values ? "values" : "rows");
-    return ronde__handles_take_made(&context->coordinator->handles, handle, indices, values, rows);
+    return take(context, handle, indices, values, rows);
 }

@@ -27,6 +27,22 @@ static inline int is_float(int32_t dtype)
     return dtype >= RONDE_FLOAT16;
 }
 
+static inline int is_logical(int32_t op)
+{
+    return op == RONDE_LOGICAL_AND || op == RONDE_LOGICAL_OR;
+}
+
+static inline int is_bitwise(int32_t op)
+{
+    return op == RONDE_BITWISE_AND || op == RONDE_BITWISE_OR;
+}
+
+/* 1 where the library reduces this dtype by this op, of those up to RONDE_BITWISE_OR. */
+static inline int op_suits(int32_t op, int32_t dtype)
+{
+    return !is_float(dtype) || !(is_logical(op) || is_bitwise(op));
+}
+
 static inline int is_signed_integer(int32_t dtype)
 {
     return dtype == RONDE_INT8 || dtype == RONDE_INT16 || dtype == RONDE_INT32 ||
@@ -120,12 +136,24 @@ static inline uint64_t narrowed(uint64_t value, int32_t dtype)
 
 /* ---- samples --------------------------------------------------------------------------------- */
 
+static inline int is_or_of_bools(int32_t op)
+{
+    return op == RONDE_SUM || op == RONDE_MAX || op == RONDE_LOGICAL_OR || op == RONDE_BITWISE_OR;
+}
+
 static inline uint64_t integer_sample(const struct sampling *what, int rank, size_t index)
 {
     uint64_t random = mix((uint64_t)rank * SAMPLE_PERIOD + index % SAMPLE_PERIOD);
+    uint64_t other = mix(random), third = mix(other), any = narrowed(other, what->dtype);
     int is_scaled = what->prescale != 1 || what->postscale != 1;
     if (what->dtype == RONDE_BOOL) /* rarely what decides the result */
-        return what->op == RONDE_SUM || what->op == RONDE_MAX ? random % 8 == 0 : random % 8 != 0;
+        return is_or_of_bools(what->op) ? random % 8 == 0 : random % 8 != 0;
+    if (is_logical(what->op)) /* true is any value but 0 */
+        return (random % 8 == 0) == (what->op == RONDE_LOGICAL_OR) ? (any ? any : 2) : 0;
+    if (is_bitwise(what->op))
+        return narrowed(what->op == RONDE_BITWISE_AND ? random | other | third
+                                                      : random & other & third,
+                        what->dtype);
     if (what->op != RONDE_AVERAGE && !is_scaled)
         return narrowed(random, what->dtype); /* any value: sums and products wrap */
     if (is_signed_integer(what->dtype))
@@ -140,49 +168,64 @@ static inline double float_sample(const struct sampling *what, int rank, size_t 
     return what->op == RONDE_PRODUCT ? factors[random % 7] : (double)(int)(random % 31) - 15;
 }
 
-static inline uint64_t integer_result(const struct sampling *what, int ranks, size_t index)
+/* b more into what was a; both as 64 bits. */
+static inline uint64_t integers_combined(int32_t op, int is_signed, uint64_t a, uint64_t b)
+{
+    int is_less = is_signed ? (int64_t)b < (int64_t)a : b < a;
+    switch (op) {
+    case RONDE_MIN: return is_less ? b : a;
+    case RONDE_MAX: return is_less ? a : b;
+    case RONDE_PRODUCT: return a * b;
+    case RONDE_LOGICAL_AND: return a && b;
+    case RONDE_LOGICAL_OR: return a || b;
+    case RONDE_BITWISE_AND: return a & b;
+    case RONDE_BITWISE_OR: return a | b;
+    default: return a + b;
+    }
+}
+
+/* `divisor` is what an average divides by. */
+static inline uint64_t integer_result(const struct sampling *what, const struct members *members,
+                                      int divisor, size_t index)
 {
     uint64_t result = 0;
     int is_signed = is_signed_integer(what->dtype);
-    for (int rank = 0; rank < ranks; rank++) {
-        uint64_t one = integer_sample(what, rank, index);
+    for (int i = 0; i < members->n; i++) {
+        uint64_t one = integer_sample(what, members->ranks[i], index);
         if (what->prescale != 1)
             one = (uint64_t)(int64_t)((double)(int64_t)one * what->prescale);
-        int is_less = is_signed ? (int64_t)one < (int64_t)result : one < result;
-        if (rank == 0)
-            result = one;
-        else if (what->op == RONDE_MIN || what->op == RONDE_MAX)
-            result = is_less == (what->op == RONDE_MIN) ? one : result;
-        else
-            result = what->op == RONDE_PRODUCT ? result * one : result + one;
+        one = is_logical(what->op) ? one != 0 : one;
+        result = i == 0 ? one : integers_combined(what->op, is_signed, result, one);
     }
     result = narrowed(result, what->dtype);
+    divisor = what->op == RONDE_AVERAGE ? divisor : 1;
     if (what->postscale !=
         1) /* small then; truncated once, after both the division and the scale */
-        return (uint64_t)(int64_t)((double)(int64_t)result /
-                                   (what->op == RONDE_AVERAGE ? ranks : 1) * what->postscale);
-    if (what->op == RONDE_AVERAGE)
-        result = is_signed ? (uint64_t)((int64_t)result / ranks) : result / (uint64_t)ranks;
+        return (uint64_t)(int64_t)((double)(int64_t)result / divisor * what->postscale);
+    if (divisor != 1)
+        result = is_signed ? (uint64_t)((int64_t)result / divisor) : result / (uint64_t)divisor;
     return result;
 }
 
 /* numpy's way: sum and max are or, the others and. */
-static inline uint64_t bool_result(const struct sampling *what, int ranks, size_t index)
+static inline uint64_t bool_result(const struct sampling *what, const struct members *members,
+                                   size_t index)
 {
     uint64_t any = 0, all = 1;
-    for (int rank = 0; rank < ranks; rank++) {
-        any |= integer_sample(what, rank, index);
-        all &= integer_sample(what, rank, index);
+    for (int i = 0; i < members->n; i++) {
+        any |= integer_sample(what, members->ranks[i], index);
+        all &= integer_sample(what, members->ranks[i], index);
     }
-    return what->op == RONDE_SUM || what->op == RONDE_MAX ? any : all;
+    return is_or_of_bools(what->op) ? any : all;
 }
 
-static inline double float_result(const struct sampling *what, int ranks, size_t index)
+static inline double float_result_of(const struct sampling *what, const struct members *members,
+                                     int divisor, size_t index)
 {
     double result = 0;
-    for (int rank = 0; rank < ranks; rank++) {
-        double one = float_sample(what, rank, index) * what->prescale;
-        if (rank == 0)
+    for (int i = 0; i < members->n; i++) {
+        double one = float_sample(what, members->ranks[i], index) * what->prescale;
+        if (i == 0)
             result = one;
         else if (what->op == RONDE_PRODUCT)
             result *= one;
@@ -193,10 +236,16 @@ static inline double float_result(const struct sampling *what, int ranks, size_t
     }
     /* The one step that may round, in the precision in which the library computes. */
     if (what->op == RONDE_AVERAGE)
-        result = what->dtype == RONDE_FLOAT64 ? result / ranks
-                                              : (double)((float)result / (float)ranks);
+        result = what->dtype == RONDE_FLOAT64 ? result / divisor
+                                              : (double)((float)result / (float)divisor);
     result = result * what->postscale;
     return result + 0.0; /* no negative zero: 0 / n of a sum that cancels is +0 */
+}
+
+static inline double float_result(const struct sampling *what, int ranks, size_t index)
+{
+    struct members members = members_first(ranks);
+    return float_result_of(what, &members, ranks, index);
 }
 
 static inline void repeat_period(unsigned char *data, size_t bytes, size_t done)
@@ -220,20 +269,28 @@ static inline void sample_fill(unsigned char *data, const struct sampling *what,
     repeat_period(data, count * bytes, first * bytes);
 }
 
-/* Writes one period (or less) of results of `ranks` ranks; returns its bytes. */
-static inline size_t sample_results(unsigned char *data, const struct sampling *what, int ranks,
-                                    size_t count)
+/* Writes one period (or less) of results of these ranks; returns its bytes. */
+static inline size_t sample_results_of(unsigned char *data, const struct sampling *what,
+                                       const struct members *members, int divisor, size_t count)
 {
     size_t first = count < SAMPLE_PERIOD ? count : SAMPLE_PERIOD;
     for (size_t i = 0; i < first; i++) {
         if (is_float(what->dtype))
-            store_float(data, what->dtype, i, float_result(what, ranks, i));
+            store_float(data, what->dtype, i, float_result_of(what, members, divisor, i));
         else
             store_integer(data, what->dtype, i,
-                          what->dtype == RONDE_BOOL ? bool_result(what, ranks, i)
-                                                    : integer_result(what, ranks, i));
+                          what->dtype == RONDE_BOOL ? bool_result(what, members, i)
+                                                    : integer_result(what, members, divisor, i));
     }
     return first * ronde_dtype_bytes(what->dtype);
+}
+
+/* Those of the ranks 0 to ranks - 1. */
+static inline size_t sample_results(unsigned char *data, const struct sampling *what, int ranks,
+                                    size_t count)
+{
+    struct members members = members_first(ranks);
+    return sample_results_of(data, what, &members, ranks, count);
 }
 
 /* The first element of `data` that is not `period` repeated, or `count`. */
@@ -250,6 +307,30 @@ static inline size_t first_difference(const unsigned char *data, size_t count, s
         return (at + i) / element_bytes;
     }
     return count;
+}
+
+/* The same for a part of what repeats, which begins with its element `first`. */
+static inline size_t first_difference_from(const unsigned char *data, size_t first, size_t count,
+                                           size_t element_bytes, const unsigned char *period,
+                                           size_t period_bytes)
+{
+    size_t elements = period_bytes / element_bytes;
+    for (size_t i = 0; i < count; i++)
+        if (memcmp(data + i * element_bytes, period + (first + i) % elements * element_bytes,
+                   element_bytes) != 0)
+            return i;
+    return count;
+}
+
+/* Values of either sign over many powers of two, so that nearly every sum of them rounds. */
+static inline void rough_fill(unsigned char *data, int32_t dtype, int rank, uint64_t seed,
+                              size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t random = mix((seed * 64 + (uint64_t)rank) << 32 | i);
+        double value = (double)(int64_t)(random & 0xffffffff) / 0x1p31 - 1; /* [-1, 1) */
+        store_float(data, dtype, i, value / (double)(1 << (random >> 32) % 10));
+    }
 }
 
 #endif

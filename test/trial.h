@@ -79,6 +79,24 @@ static inline int32_t trial_status(struct trial *trial, int32_t status, int32_t 
 #define EXPECT_STATUS(trial, wanted, call) \
     trial_status(trial, call, wanted, #call, __FILE__, __LINE__)
 
+/* The thread's last error is one line, and holds each of the texts up to NULL. */
+__attribute__((sentinel)) static inline void trial_error(struct trial *trial, const char *file,
+                                                         int line, ...)
+{
+    const char *text = ronde_last_error(), *wanted;
+    va_list arguments;
+    if (!*text || strchr(text, '\n'))
+        trial_fail(trial, file, line, "the last error, \"%s\", is not one line", text);
+    va_start(arguments, line);
+    while ((wanted = va_arg(arguments, const char *)) != NULL)
+        if (!strstr(text, wanted))
+            trial_fail(trial, file, line, "\"%s\" does not say \"%s\"", text, wanted);
+    va_end(arguments);
+}
+
+#define EXPECT_ERROR(trial, ...) \
+    trial_error(trial, __FILE__, __LINE__, __VA_ARGS__, (const char *)NULL)
+
 /* ---- dice: a seeded generator (SplitMix64) --------------------------------------------------- */
 
 static inline uint64_t mix(uint64_t x)
@@ -198,6 +216,76 @@ static inline void meet_directly(struct trial *trial)
                   ronde_direct_allreduce(trial->context, &one, &sum, 1, RONDE_INT32, RONDE_SUM,
                                          NULL));
     EXPECT(trial, sum == trial->size, "%d ranks met", (int)sum);
+}
+
+/* ---- ranks, calls and handles ---------------------------------------------------------------- */
+
+/* Some of the ranks, in order: those of a process set, or those that have not joined. */
+struct members {
+    int n, ranks[64];
+};
+
+static inline struct members members_first(int n)
+{
+    struct members members = {n, {0}};
+    for (int i = 0; i < n; i++)
+        members.ranks[i] = i;
+    return members;
+}
+
+/* The rank's place among the members; -1: it is none. */
+static inline int members_place(const struct members *members, int rank)
+{
+    for (int i = 0; i < members->n; i++)
+        if (members->ranks[i] == rank)
+            return i;
+    return -1;
+}
+
+static inline ronde_call call_in(int32_t process_set)
+{
+    ronde_call call;
+    ronde_call_init(&call, sizeof call);
+    call.process_set = process_set;
+    return call;
+}
+
+/* Polls until the operation has ended, for at most 30 s, and returns its status; the handle stays
+ * valid. */
+static inline int32_t until_done(struct trial *trial, uint64_t handle)
+{
+    double give_up = now() + 30;
+    int32_t status = ronde_poll(trial->context, handle);
+    while (status == RONDE_PENDING && now() < give_up) {
+        nap(1e-4);
+        status = ronde_poll(trial->context, handle);
+    }
+    return status;
+}
+
+/* What the library made for an operation, which this waits for; to be given to ronde_free. */
+static inline void *taken_rows(struct trial *trial, uint64_t handle, size_t wanted_rows)
+{
+    void *memory = NULL;
+    size_t rows = SIZE_MAX;
+    EXPECT_STATUS(trial, RONDE_OK, until_done(trial, handle));
+    EXPECT_STATUS(trial, RONDE_OK, ronde_take(trial->context, handle, &memory, &rows));
+    EXPECT(trial, rows == wanted_rows, "%zu rows were taken, not %zu", rows, wanted_rows);
+    return memory;
+}
+
+/* Collective. These bytes are the same on all ranks. */
+static inline void same_everywhere(struct trial *trial, const void *data, size_t bytes,
+                                   const char *what)
+{
+    uint64_t sum = bytes, all[64] = {0};
+    for (size_t i = 0; i < bytes; i++)
+        sum = (sum ^ ((const unsigned char *)data)[i]) * UINT64_C(0x9fb21c651e98df25);
+    EXPECT_STATUS(trial, RONDE_OK,
+                  ronde_direct_allgather(trial->context, &sum, 1, 1, RONDE_UINT64, all, NULL,
+                                         NULL));
+    for (int rank = 0; rank < trial->size; rank++)
+        EXPECT(trial, all[rank] == sum, "%s: rank %d has other bytes", what, rank);
 }
 
 #endif

@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bell.h"
 #include "base/dtype.h"
 #include "base/status.h"
+#include "base/timeline.h"
 #include "check.h"
 #include "reference.h"
 
@@ -712,6 +714,66 @@ static void adasums_are_those_of_vector_by_vector(void)
     run_at(&places[5], turn_long_adasum, 2, 9, NULL, run_rank);
 }
 
+/* ---- the timeline ---------------------------------------------------------------------------- */
+
+static char timeline_path[MOST_RANKS][64];
+
+static void start_timeline(struct rank *rank, struct timeline **timeline)
+{
+    char *path = timeline_path[rank->net->rank];
+    snprintf(path, sizeof(timeline_path[0]), "/tmp/unit_communicator.XXXXXX");
+    int file = mkstemp(path);
+    CHECK(file >= 0);
+    close(file);
+    CHECK(ronde__timeline_start(timeline, path, rank->net->rank, 0, 0, NULL) == RONDE_OK);
+}
+
+/* Traced, then no more. */
+static void turn_traced(struct rank *rank, uint64_t seed, uint32_t turn)
+{
+    struct timeline *timeline = NULL;
+    start_timeline(rank, &timeline);
+    ronde__communicator_trace(&rank->communicator, timeline);
+    run_adasum(rank, (struct adasum_case){RONDE_FLOAT32, 5000, 1, {1, 1, 1, 1}}, seed, turn);
+    turn_gather(rank, seed, turn);
+    ronde__communicator_trace(&rank->communicator, NULL);
+    int32_t status = ronde__timeline_stop(timeline);
+    if (status != RONDE_OK)
+        check_fail(__FILE__, __LINE__, "the timeline ended with %d", status);
+    turn_broadcast(rank, seed, turn);
+}
+
+static int occurrences(const char *text, const char *word)
+{
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, word)); at++)
+        n++;
+    return n;
+}
+
+/* Adasum between nodes: exchange; products; an allreduce that is reduced, exchanged and unpacked;
+ * sums; allgather. */
+static void phases_are_in_the_timeline(void)
+{
+    static const struct {
+        const char *word;
+        int times;
+    } words[] = {{"\"EXCHANGE\"", 4}, {"\"REDUCE\"", 3}, {"\"UNPACK\"", 1}};
+    run_at(&places[2], turn_traced, 1, 10, NULL, run_rank);
+    for (int r = 0; r < places[2].ranks; r++) {
+        static char text[1 << 16];
+        FILE *file = fopen(timeline_path[r], "r");
+        CHECK(file);
+        text[fread(text, 1, sizeof(text) - 1, file)] = 0;
+        fclose(file);
+        remove(timeline_path[r]);
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+            CHECK_SAYING(occurrences(text, words[i].word) == words[i].times,
+                         "rank %d has %d times %s:\n%s", r, occurrences(text, words[i].word),
+                         words[i].word, text);
+    }
+}
+
 static void any_operation_follows_any_other(void)
 {
     run_everywhere(turn_any, 150, 6);
@@ -854,6 +916,7 @@ int main(void)
     RUN(gathers_come_out_right_in_place_and_not);
     RUN(adasums_are_those_of_vector_by_vector);
     RUN(any_operation_follows_any_other);
+    RUN(phases_are_in_the_timeline);
     RUN(a_network_error_comes_back_from_every_operation);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
     RUN(an_adasum_without_memory_starts_nothing);

@@ -99,6 +99,8 @@ int32_t ronde__communicator_step(void *state)
 {
     struct communicator *c = state;
     int32_t said = c->stage(c);
+    if (said == RONDE__DONE || said < 0)
+        ronde__communicator_end_phase(c, said < 0 ? said : RONDE_OK);
     if (said != RONDE__DONE || !c->next)
         return said;
     int32_t (*next)(struct communicator *) = c->next;

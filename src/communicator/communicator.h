@@ -38,7 +38,6 @@ struct communicator {
     int *carriers; /* [nodes] who carries a broadcast or allgather */
     int on_wire;   /* the running stage waits for the network */
     int32_t (*stage)(struct communicator *);
-    struct timeline *timeline; /* NULL: nothing is recorded */
     int32_t (*next)(struct communicator *); /* begins what follows the stages; NULL: nothing */
 
     /* the running operation */
@@ -51,7 +50,9 @@ struct communicator {
     const unsigned char *present; /* who contributes, of this node; NULL: all */
     const double *weights;        /* how much, of this node; NULL: 1 */
     struct exchange exchange;
-    struct adasum *adasum; /* NULL where none runs */
+    struct adasum *adasum;       /* NULL where none runs */
+    struct timeline *timeline;   /* NULL: nothing is recorded */
+    struct timeline_event phase; /* the running one; begin_ns 0: none */
     struct lane_plan lanes_by_algorithm[RONDE__ALGORITHMS];
 
     /* scratch, grown and kept */
@@ -128,6 +129,7 @@ int32_t ronde__communicator_start_gather(struct communicator *communicator, cons
 
 /* From here what it does is recorded in the timeline (NULL: nothing is). */
 void ronde__communicator_trace(struct communicator *communicator, struct timeline *timeline);
+
 /* RONDE__IDLE, MOVED, DONE or an error, after which the communicator is of no more use.
  * `communicator` is a struct communicator *. */
 int32_t ronde__communicator_step(void *communicator);

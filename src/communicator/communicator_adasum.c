@@ -152,6 +152,7 @@ static int32_t run_combine(struct communicator *c)
 static int32_t begin_combine(struct communicator *c)
 {
     struct adasum *a = c->adasum;
+    ronde__communicator_phase(c, TIMELINE_REDUCE, "adasum", a->length * a->element_bytes);
     ronde__adasum_coefficients(a->gram, a->contributors, a->coefficients);
     c->next = gather;
     c->stage = run_combine;
@@ -181,6 +182,8 @@ static int32_t run_gram(struct communicator *c)
 
 static int32_t begin_gram(struct communicator *c)
 {
+    const struct adasum *a = c->adasum;
+    ronde__communicator_phase(c, TIMELINE_REDUCE, "adasum", a->length * a->element_bytes);
     c->next = add_up;
     c->stage = run_gram;
     return RONDE__MOVED;

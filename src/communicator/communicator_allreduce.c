@@ -16,6 +16,8 @@ static int32_t begin_round(struct communicator *c);
 static int32_t unpack(struct communicator *c)
 {
     const char *at = c->node.slots.wire;
+    size_t bytes = c->block_from[c->layout.blocks] * c->element_bytes;
+    ronde__communicator_phase(c, TIMELINE_UNPACK, "allreduce", bytes);
     for (int32_t i = 0; i < c->piece_count; i++) {
         const struct piece *piece = &c->pieces[i];
         const void *source = at;
@@ -59,6 +61,8 @@ static void cut_lanes(struct communicator *c)
 
 static int32_t begin_wire(struct communicator *c)
 {
+    size_t bytes = c->block_from[c->layout.blocks] * c->element_bytes;
+    ronde__communicator_phase(c, TIMELINE_EXCHANGE, "allreduce", bytes);
     if (c->net->local_rank >= c->lanes)
         return begin_gather(c);
     cut_lanes(c);
@@ -87,6 +91,7 @@ static int32_t begin_round(struct communicator *c)
                              .reduction = &c->start,
                              .present = c->present,
                              .weights = c->weights};
+    ronde__communicator_phase(c, TIMELINE_REDUCE, "allreduce", work.count * c->element_bytes);
     ronde__node_start_reduce_to_wire(&c->node, &work);
     c->stage = run_reduce;
     return RONDE__MOVED;
@@ -130,6 +135,7 @@ int32_t ronde__communicator_start_allreduce(struct communicator *c, const struct
                                  .reduction = &c->whole,
                                  .present = c->present,
                                  .weights = c->weights};
+        ronde__communicator_phase(c, TIMELINE_EXCHANGE, "allreduce", work.count * c->element_bytes);
         ronde__node_start_allreduce(&c->node, &work);
         c->stage = ronde__communicator_run_last;
         return RONDE_OK;

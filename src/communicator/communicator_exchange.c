@@ -52,6 +52,7 @@ int32_t ronde__communicator_start_exchange(struct communicator *c, const struct 
 {
     struct net *net = c->net;
     int here = net->local_size;
+    size_t bytes = 0;
     int32_t status = ronde__communicator_room(c, (size_t)here);
     if (status)
         return status;
@@ -61,6 +62,9 @@ int32_t ronde__communicator_start_exchange(struct communicator *c, const struct 
         c->pieces[local] = (struct piece){.in = sends[rank].data, .count = sends[rank].bytes};
         c->node_runs[local] = run_inside(c, bytes_to, receives[rank].data);
     }
+    for (int rank = 0; rank < net->size; rank++)
+        bytes += receives[rank].bytes;
+    ronde__communicator_phase(c, TIMELINE_EXCHANGE, "alltoall", bytes);
     if (net->nodes > 1)
         begin_wire(c, sends, receives);
     ronde__node_start_exchange(&c->node, c->node_runs, c->pieces, here);

@@ -93,11 +93,13 @@ int32_t ronde__communicator_start_broadcast(struct communicator *c, const struct
                                             int32_t n, int root)
 {
     struct net *net = c->net;
-    if (!total_bytes(tensors, n))
+    size_t bytes = total_bytes(tensors, n);
+    if (!bytes)
         return ronde__communicator_start_nothing(c);
     int32_t status = ronde__communicator_room(c, (size_t)n);
     if (status)
         return status;
+    ronde__communicator_phase(c, TIMELINE_EXCHANGE, "broadcast", bytes);
     c->piece_count = n;
     for (int32_t i = 0; i < n; i++) {
         const struct piece *tensor = &tensors[i];
@@ -185,6 +187,7 @@ int32_t ronde__communicator_start_gather(struct communicator *c, const void *in,
         const struct piece *run = &runs[ronde__net_rank_at(net, net->node, local)];
         c->node_runs[local] = (struct node_run){run->count, 0, run->count, run->out};
     }
+    ronde__communicator_phase(c, TIMELINE_EXCHANGE, "allgather", at);
     c->element_bytes = 1;
     ronde__node_start_exchange(&c->node, c->node_runs, c->pieces, 1);
     c->stage = run_gather;

@@ -20,6 +20,12 @@ int32_t ronde__communicator_run_last(struct communicator *c);
 int32_t ronde__communicator_lane(struct communicator *c, enum algorithm algorithm, void *data,
                                  const int *peers, const struct reduction *middle);
 
+/* In the timeline: ends the running phase, if there is one, and begins this. kind: in static
+ * storage. */
+void ronde__communicator_phase(struct communicator *c, enum timeline_phase phase, const char *kind,
+                               size_t bytes);
+void ronde__communicator_end_phase(struct communicator *c, int32_t status);
+
 /* Frees what an adasum holds, if one was running when the communicator failed. */
 void ronde__adasum_forget(struct communicator *c);
 

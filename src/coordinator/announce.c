@@ -24,7 +24,7 @@ static int is_as_agreed(const struct request *request)
 static uint64_t own_word(const struct request *request)
 {
     uint64_t word = request->rows;
-    if (request->signature.kind == KIND_ALLREDUCE)
+    if (ronde__signature_is_weighted(&request->signature))
         memcpy(&word, &request->weight, sizeof(word));
     return word;
 }

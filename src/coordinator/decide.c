@@ -105,9 +105,9 @@ static int32_t check_weights(struct entry *entry)
     }
     if (sum > 0)
         return RONDE_OK;
-    entry->conflict = ronde__text("allreduce '%s': the weights of all ranks add up to %g: one must "
-                                  "be above 0",
-                                  entry->name, sum);
+    entry->conflict = ronde__text("%s '%s': the weights of all ranks add up to %g: one must be "
+                                  "above 0",
+                                  ronde__kind_name((enum kind)entry->kind), entry->name, sum);
     return entry->conflict ? RONDE_OK
                            : ronde__fail(RONDE_ERR_MEMORY, "no memory to describe a mismatch");
 }
@@ -115,7 +115,7 @@ static int32_t check_weights(struct entry *entry)
 int32_t ronde__leader_make_ready(struct leader *leader, struct entry *entry, int64_t now)
 {
     const struct signature *s = &entry->signature;
-    if (s->kind == KIND_ALLREDUCE && s->op == RONDE_WEIGHTED_AVERAGE && !entry->conflict) {
+    if (ronde__signature_is_weighted(s) && !entry->conflict) {
         int32_t status = check_weights(entry);
         if (status)
             return status;

@@ -7,12 +7,17 @@
 
 enum { FIRST_BUCKETS = 256 };
 
-int32_t ronde__queue_open(struct queue *queue)
+int32_t ronde__queue_open(struct queue *queue, int ranks)
 {
     *queue = (struct queue){.buckets = FIRST_BUCKETS};
     queue->bucket = calloc(queue->buckets, sizeof(struct tensor *));
-    if (!queue->bucket)
+    queue->unnamed_pairs = calloc(2 * (size_t)ranks, sizeof(*queue->unnamed_pairs));
+    if (!queue->bucket || !queue->unnamed_pairs) {
+        free(queue->bucket);
+        free(queue->unnamed_pairs);
+        queue->bucket = NULL;
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for the table of names");
+    }
     pthread_mutex_init(&queue->lock, NULL);
     return RONDE_OK;
 }
@@ -34,14 +39,18 @@ void ronde__queue_close(struct queue *queue)
         }
     free(queue->bucket);
     free(queue->by_id);
+    free(queue->unnamed_pairs);
     free(queue->closed_text);
     pthread_mutex_destroy(&queue->lock);
 }
 
-uint64_t ronde__queue_draw(struct queue *queue, enum kind kind)
+uint64_t ronde__queue_draw(struct queue *queue, enum kind kind, int peer)
 {
+    int is_pair = (kind == KIND_SEND || kind == KIND_RECV) && peer >= 0;
+    uint64_t *next = is_pair ? &queue->unnamed_pairs[2 * (size_t)peer + (kind == KIND_RECV)]
+                             : &queue->unnamed[kind];
     pthread_mutex_lock(&queue->lock);
-    uint64_t number = queue->unnamed[kind]++;
+    uint64_t number = (*next)++;
     pthread_mutex_unlock(&queue->lock);
     return number;
 }

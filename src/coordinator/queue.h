@@ -29,16 +29,17 @@ struct queue {
     size_t id_room;
     struct request *first, *last; /* submitted, not taken */
     uint64_t unnamed[KINDS];
+    uint64_t *unnamed_pairs; /* [2 x ranks]: sends to, receives from each rank */
     int joining;    /* this rank has joined, and not all have */
     int32_t closed; /* the status that submissions get; 0: open */
     char *closed_text;
 };
 
-int32_t ronde__queue_open(struct queue *queue);
+int32_t ronde__queue_open(struct queue *queue, int ranks);
 void ronde__queue_close(struct queue *queue);
 
-/* The next number for an unnamed operation of this kind. */
-uint64_t ronde__queue_draw(struct queue *queue, enum kind kind);
+/* The next number for an unnamed operation of this kind; with that rank, of sends and receives. */
+uint64_t ronde__queue_draw(struct queue *queue, enum kind kind, int peer);
 
 enum naming {
     NAMING_USER,  /* by its own name, which is kept by number */

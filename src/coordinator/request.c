@@ -38,10 +38,16 @@ static int rows_may_differ(int kind)
            kind == KIND_SCATTER || kind == KIND_SPARSE;
 }
 
+int ronde__signature_is_weighted(const struct signature *s)
+{
+    return s->op == RONDE_WEIGHTED_AVERAGE &&
+           (s->kind == KIND_ALLREDUCE || s->kind == KIND_REDUCE || s->kind == KIND_REDUCESCATTER);
+}
+
 int ronde__signature_has_rows(const struct signature *s)
 {
     return (rows_may_differ(s->kind) && s->kind != KIND_ALLTOALL) ||
-           (s->kind == KIND_ALLREDUCE && s->op == RONDE_WEIGHTED_AVERAGE);
+           ronde__signature_is_weighted(s);
 }
 
 static int first_shared_dimension(const struct signature *s)

@@ -66,6 +66,7 @@ char *ronde__signature_conflict(const char *name, const struct signature *a, int
                                 const struct signature *b, int rank_b);
 
 /* Kinds whose ranks tell a number each, which the decision lists by rank: rows, or a weight. */
+int ronde__signature_is_weighted(const struct signature *signature);
 int ronde__signature_has_rows(const struct signature *signature);
 
 enum request_state { REQUEST_FREE, REQUEST_RUNNING, REQUEST_DONE };

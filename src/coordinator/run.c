@@ -93,7 +93,7 @@ static struct reduction reduction_of(struct set *set, const struct request *r)
 static int32_t make_room(struct set *set, struct request *r)
 {
     size_t bytes = r->count * ronde_dtype_bytes(r->signature.dtype);
-    if (r->signature.kind == KIND_REDUCESCATTER && !r->ghost && r->allocate && !r->made) {
+    if (!r->ghost && r->allocate && !r->made) {
         size_t row = ronde__signature_row_count(&r->signature), from, rows;
         ronde__layout_part((size_t)r->signature.shape[0], set->net->size, set->net->rank, &from,
                            &rows);
@@ -104,7 +104,7 @@ static int32_t make_room(struct set *set, struct request *r)
             return ronde__fail(RONDE_ERR_MEMORY, "no memory for the result of '%s'",
                                r->tensor->name);
     }
-    if (r->signature.kind == KIND_REDUCESCATTER && r->in == r->out && set->net->rank > 0 && bytes) {
+    if (!r->ghost && r->in == r->out && set->net->rank > 0 && bytes) {
         free(r->words); /* unused by this kind: holds the copy until the request is freed */
         r->words = malloc(bytes);
         if (!r->words)

@@ -173,10 +173,10 @@ static int32_t start_scatter(struct set *set, struct request *r)
     char *out;
     const char *in = r->in;
     int32_t status = measure(set, r, &total, &before);
+    r->made_rows = (size_t)r->all_rows[set->net->rank];
     if (status || !total)
         return status ? status : RONDE__DONE;
     mine = set->job.bytes_of[set->net->rank];
-    r->made_rows = (size_t)r->all_rows[set->net->rank];
     status = place_out(set, r, mine, &out);
     if (!status && set->c->net->rank == r->signature.root) {
         /* The whole input is read while the root's own share is written. */

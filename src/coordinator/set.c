@@ -97,7 +97,7 @@ static int32_t open_rooms(struct set *set)
     set->transfers.boxes = (struct mailbox *)(void *)(set->memory + boxes_at(c, set->net));
     status = ronde__link_open(&set->link, set->memory + link_at(c, set->net), set->net);
     if (!status)
-        status = ronde__queue_open(&set->queue);
+        status = ronde__queue_open(&set->queue, set->net->size);
     if (!status)
         status = open_leader(set);
     if (status)

@@ -128,7 +128,8 @@ static int32_t step_self(struct set *set, struct transfer *t)
     struct transfer *other = set->transfers.first;
     if (t->done)
         return RONDE__DONE;
-    while (other && !(other->peer == t->peer && other->sends != t->sends && !other->done))
+    while (other && !(other->sends != t->sends && other->peer == t->peer &&
+                      strcmp(other->request->tensor->name, t->request->tensor->name) == 0))
         other = other->next;
     if (!other || t->sends)
         return RONDE__IDLE;
