@@ -126,8 +126,7 @@ static int32_t check_op(const struct demand *d)
 {
     if (!ronde__op_is_valid(d->op))
         return ronde__fail(RONDE_ERR_ARGUMENT, "unknown op %d: use enum ronde_op", d->op);
-    if ((d->op == RONDE_ADASUM && d->kind != KIND_ALLREDUCE) ||
-        (d->op == RONDE_WEIGHTED_AVERAGE && d->kind == KIND_SPARSE))
+    if (d->kind == KIND_SPARSE && (d->op == RONDE_ADASUM || d->op == RONDE_WEIGHTED_AVERAGE))
         return ronde__fail(RONDE_ERR_ARGUMENT, "there is no %s by %s", ronde_op_name(d->op),
                            ronde__kind_name(d->kind));
     if (!ronde__op_fits(d->op, d->dtype))

@@ -107,19 +107,33 @@ static uint64_t draw(const struct demand *d)
                              is_pair ? ronde__set_rank_of(d->set, d->root) : -1);
 }
 
+/* The refusal, with what was refused. */
+static int32_t refuse(const struct demand *d, int32_t status)
+{
+    char *why = ronde__text("%s", ronde_last_error());
+    if (why && d->name)
+        ronde__fail(status, "%s '%.*s': %s", ronde__kind_name(d->kind), NAME_BYTES, d->name, why);
+    else if (why)
+        ronde__fail(status, "%s: %s", ronde__kind_name(d->kind), why);
+    free(why);
+    return status;
+}
+
 static int32_t check(ronde_context *context, struct demand *d, int waits, uint64_t *number)
 {
     int32_t status = ronde__check_open(context);
-    if (!status)
-        status = ronde__read_demand(context, d);
     if (status)
         return status;
-    *number = draw(d);
-    if (waits)
+    status = ronde__read_demand(context, d);
+    if (!status)
+        *number = draw(d);
+    if (!status && waits)
         status = ronde__check_driver(context, 0);
     if (!status && waits && d->read.group)
         status = ronde__fail(RONDE_ERR_ARGUMENT, "a blocking call cannot be in a group");
-    return status ? status : ronde__check_demand(context, d);
+    if (!status)
+        status = ronde__check_demand(context, d);
+    return status ? refuse(d, status) : RONDE_OK;
 }
 
 /* waits: the calling thread will wait. */

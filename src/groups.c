@@ -139,9 +139,13 @@ static char *name_of(const struct demand *demand, uint64_t number)
                                       (unsigned long long)number);
 }
 
-/* Another of the group has the name already? (One that is outstanding is found at the end.) */
-static int32_t check_twice(const struct group *group, int kind, const char *name)
+/* Has another the name already? */
+static int32_t check_twice(const struct group *group, struct set *set, int kind, const char *name)
 {
+    if (ronde__queue_is_outstanding(&set->queue, kind, name))
+        return ronde__fail(RONDE_ERR_DUPLICATE,
+                           "%s '%s' is already outstanding on this rank: wait for it first",
+                           ronde__kind_name((enum kind)kind), name);
     for (size_t i = 0; i < group->count; i++)
         if (group->requests[i]->signature.kind == kind && strcmp(group->names[i], name) == 0)
             return ronde__fail(RONDE_ERR_DUPLICATE, "%s '%s' is twice in the group",
@@ -162,7 +166,7 @@ static int32_t take(ronde_context *context, struct group *group, const struct de
     char *name = name_of(demand, number);
     if (!name)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for a name");
-    status = check_twice(group, demand->kind, name);
+    status = check_twice(group, demand->set, demand->kind, name);
     if (!status)
         status = ronde__make_request(context, demand, 0, request);
     if (status) {

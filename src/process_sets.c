@@ -28,7 +28,8 @@ int32_t ronde_process_set_split(ronde_context *context, int32_t colour, int32_t 
     if (status)
         return status;
     void *all;
-    status = ronde__coordinator_gather(context->coordinator, &colour, sizeof(colour), &all, NULL);
+    status = ronde__coordinator_gather(context->coordinator, GATHERING_SPLIT, &colour,
+                                       sizeof(colour), &all, NULL);
     if (status)
         return status;
     const int32_t *colours = all;

@@ -239,7 +239,8 @@ static inline double float_result_of(const struct sampling *what, const struct m
         result = what->dtype == RONDE_FLOAT64 ? result / divisor
                                               : (double)((float)result / (float)divisor);
     result = result * what->postscale;
-    return result + 0.0; /* no negative zero: 0 / n of a sum that cancels is +0 */
+    int picks = what->op == RONDE_MIN || what->op == RONDE_MAX;
+    return picks ? result : result + 0.0; /* 0 / n of a sum that cancels is +0 */
 }
 
 static inline double float_result(const struct sampling *what, int ranks, size_t index)

@@ -149,10 +149,19 @@ int32_t ronde__sets_read_list(const char **text, int size, int32_t *ranks, int32
 int32_t ronde__sets_open(struct coordinator *coordinator);
 void ronde__sets_close(struct coordinator *coordinator);
 
+/* What ranks meet for, so that those that call something else are told. */
+enum gathering {
+    GATHERING_ADD,
+    GATHERING_SPLIT,
+    GATHERING_LISTS,
+    GATHERING_REMOVE,
+    GATHERING_PART /* a later meeting of one of them */
+};
+
 /* Blocking, collective over all ranks: `bytes` of each to all, in order of rank; malloc'd. bytes_of
  * (NULL, or [size]) receives each rank's. One at a time. */
-int32_t ronde__coordinator_gather(struct coordinator *coordinator, const void *mine, size_t bytes,
-                                  void **all, size_t *bytes_of);
+int32_t ronde__coordinator_gather(struct coordinator *coordinator, enum gathering what,
+                                  const void *mine, size_t bytes, void **all, size_t *bytes_of);
 
 /* ---- inside the room ------------------------------------------------------------------------- */
 

@@ -201,6 +201,15 @@ int32_t ronde__queue_submit_all(struct queue *queue, char *const *names, struct 
     return status;
 }
 
+int ronde__queue_is_outstanding(struct queue *queue, int kind, const char *name)
+{
+    pthread_mutex_lock(&queue->lock);
+    const struct tensor *tensor = *link_of(queue, kind, name, strlen(name));
+    int is = tensor && tensor->pending;
+    pthread_mutex_unlock(&queue->lock);
+    return is;
+}
+
 struct request *ronde__queue_take(struct queue *queue)
 {
     pthread_mutex_lock(&queue->lock);
@@ -329,7 +338,8 @@ struct request *ronde__queue_any(struct queue *queue, int undecided)
     for (size_t i = 0; i < queue->buckets && !found; i++)
         for (struct tensor *tensor = queue->bucket[i]; tensor && !found;
              tensor = tensor->next_of_hash)
-            if (tensor->pending && !(undecided && tensor->pending->decided))
+            if (tensor->pending && !tensor->pending->finished &&
+                !(undecided && tensor->pending->decided))
                 found = tensor->pending;
     pthread_mutex_unlock(&queue->lock);
     return found;

@@ -54,6 +54,8 @@ int32_t ronde__queue_submit(struct queue *queue, const char *name, enum naming n
 /* All of them, in this order and next to each other, or none. */
 int32_t ronde__queue_submit_all(struct queue *queue, char *const *names, struct request **requests,
                                 size_t n);
+/* Is that kind and name outstanding at the moment? */
+int ronde__queue_is_outstanding(struct queue *queue, int kind, const char *name);
 /* All that was submitted, in order, linked by next; or NULL. */
 struct request *ronde__queue_take(struct queue *queue);
 /* The pending request that a decision speaks of, or NULL. A RUN's number and signature are kept. `kind`:

@@ -98,6 +98,7 @@ struct request {
     double deadline; /* seconds; 0: none */
     int allocate;    /* the library makes the output */
     struct request *mates; /* of its group: a ring through all of them; NULL: none */
+    int finished;          /* done, but not all of its group are */
 
     /* of the coordinator */
     uint64_t *all_rows;     /* [size], malloc'd: what the decision said; NULL: nothing */

@@ -115,13 +115,35 @@ static int32_t make_room(struct set *set, struct request *r)
     return RONDE_OK;
 }
 
+/* Of the whole result, this rank's share. */
+static int32_t finish_adasum(struct set *set, struct request *r)
+{
+    size_t row = ronde__signature_row_count(&r->signature) * ronde_dtype_bytes(r->signature.dtype);
+    size_t from, rows;
+    ronde__layout_part((size_t)r->signature.shape[0], set->net->size, set->net->rank, &from, &rows);
+    if (!r->ghost && rows > 0 && row > 0)
+        memcpy(r->out, (char *)set->job.out + from * row, rows * row);
+    free(set->job.out);
+    set->job.out = NULL;
+    set->job.next = NULL;
+    return RONDE__DONE;
+}
+
 static int32_t start_adasum(struct set *set, struct request *r)
 {
     const struct signature *s = &r->signature;
     size_t count = r->count;
-    if (!count)
-        return RONDE__DONE;
-    int32_t status = ronde__communicator_start_adasum(&set->communicator, r->in, r->out, count,
+    int32_t made = s->kind == KIND_REDUCESCATTER ? make_room(set, r) : RONDE_OK;
+    if (made || !count)
+        return made ? made : RONDE__DONE;
+    void *out = s->kind == KIND_REDUCE && s->root != set->c->net->rank ? NULL : r->out;
+    if (s->kind == KIND_REDUCESCATTER) {
+        out = set->job.out = malloc(count * ronde_dtype_bytes(s->dtype));
+        if (!out)
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory for an adasum of %zu elements", count);
+        set->job.next = finish_adasum;
+    }
+    int32_t status = ronde__communicator_start_adasum(&set->communicator, r->in, out, count,
                                                       s->dtype, s->prescale * s->postscale,
                                                       r->present);
     return status ? status : RONDE__MOVED;
@@ -259,7 +281,7 @@ static void complete_bin(struct set *set)
         ronde__set_complete(set, request, status, status ? ronde_last_error() : NULL);
         return;
     }
-    if (request->last_of_bin || c->timeline || request->ghost) {
+    if (request->last_of_bin || c->timeline || request->ghost || request->mates) {
         for (int last = 0; !last;) {
             struct request *next = request->next; /* completed, the request is its waiter's */
             last = request->last_of_bin;

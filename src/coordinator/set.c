@@ -250,6 +250,37 @@ static void record_operation(struct set *set, const struct request *r)
     ronde__timeline_record(set->c->timeline, &event);
 }
 
+/* The request is its waiter's from here. */
+static void publish(struct set *set, struct request *request)
+{
+    struct coordinator *c = set->c;
+    ronde__queue_finish(&set->queue, request);
+    atomic_fetch_add_explicit(&c->counts.operations, 1, memory_order_relaxed);
+    /* pairs with the acquire in is_done: the result is there */
+    atomic_store_explicit(&request->state, REQUEST_DONE, memory_order_release);
+    atomic_fetch_sub(&c->outstanding, 1);
+    ronde__bell_ring(c->bell);
+}
+
+/* All of a group together: under the handles' lock, so that who sees one done sees all. */
+static void publish_group(struct set *set, struct request *request)
+{
+    for (const struct request *r = request->mates; r != request; r = r->mates)
+        if (!r->finished)
+            return;
+    pthread_mutex_lock(&set->c->handles.lock);
+    struct request *r = request;
+    size_t n = 1;
+    for (const struct request *mate = r->mates; mate != request; mate = mate->mates)
+        n++;
+    for (; n > 0; n--) {
+        struct request *next = r->mates;
+        publish(set, r);
+        r = next;
+    }
+    pthread_mutex_unlock(&set->c->handles.lock);
+}
+
 void ronde__set_complete(struct set *set, struct request *request, int32_t status, const char *text)
 {
     struct coordinator *c = set->c;
@@ -264,12 +295,11 @@ void ronde__set_complete(struct set *set, struct request *request, int32_t statu
     request->text = status ? strdup(text) : NULL;
     if (c->timeline)
         record_operation(set, request);
-    ronde__queue_finish(&set->queue, request);
-    atomic_fetch_add_explicit(&c->counts.operations, 1, memory_order_relaxed);
-    /* pairs with the acquire in is_done: the result is there */
-    atomic_store_explicit(&request->state, REQUEST_DONE, memory_order_release);
-    atomic_fetch_sub(&c->outstanding, 1);
-    ronde__bell_ring(c->bell);
+    request->finished = 1;
+    if (request->mates)
+        publish_group(set, request);
+    else
+        publish(set, request);
 }
 
 static void free_ghosts(struct request *first)

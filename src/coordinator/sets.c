@@ -20,8 +20,8 @@
 /* Names of our own, which users cannot pass: only one call is made at a time. */
 #define GATHER_NAME "allgather#sets"
 
-int32_t ronde__coordinator_gather(struct coordinator *c, const void *mine, size_t bytes, void **all,
-                                  size_t *bytes_of)
+static int32_t gather_bytes(struct coordinator *c, const void *mine, size_t bytes, void **all,
+                            size_t *bytes_of)
 {
     struct request *request = ronde__handles_take(&c->handles);
     if (!request)
@@ -46,6 +46,63 @@ int32_t ronde__coordinator_gather(struct coordinator *c, const void *mine, size_
         request->made = NULL;
     }
     ronde__handles_give(&c->handles, request);
+    return status;
+}
+
+static const char *name_of(int32_t what)
+{
+    switch ((enum gathering)what) {
+    case GATHERING_ADD: return "ronde_process_set_add";
+    case GATHERING_SPLIT: return "ronde_process_set_split";
+    case GATHERING_LISTS: return "ronde_process_set_from_communicator";
+    case GATHERING_REMOVE: return "ronde_process_set_remove";
+    case GATHERING_PART: break;
+    }
+    return "a later part of another call";
+}
+
+/* Every rank's message begins with what it is for. */
+int32_t ronde__coordinator_gather(struct coordinator *c, enum gathering what, const void *mine,
+                                  size_t bytes, void **all, size_t *bytes_of)
+{
+    size_t size = (size_t)c->net->size, *lengths = calloc(size, sizeof(*lengths));
+    int32_t word = (int32_t)what;
+    char *message = malloc(sizeof(word) + bytes), *from = NULL, *to;
+    int32_t status = RONDE_ERR_MEMORY;
+    if (!lengths || !message) {
+        ronde__fail(status, "no memory to meet %zu ranks", size);
+        goto out;
+    }
+    memcpy(message, &word, sizeof(word));
+    if (bytes)
+        memcpy(message + sizeof(word), mine, bytes);
+    status = gather_bytes(c, message, sizeof(word) + bytes, (void **)&from, lengths);
+    if (status)
+        goto out;
+    const char *at = from;
+    to = from;
+    for (size_t rank = 0; rank < size; rank++) {
+        int32_t theirs = -1;
+        memcpy(&theirs, at, lengths[rank] < sizeof(theirs) ? 0 : sizeof(theirs));
+        if (theirs != word && !status)
+            status = ronde__fail(RONDE_ERR_MISMATCH,
+                                 "rank %d calls %s, rank %zu calls %s; make the same calls on every "
+                                 "rank",
+                                 c->net->rank, name_of(word), rank, name_of(theirs));
+        size_t body = lengths[rank] - sizeof(theirs);
+        memmove(to, at + sizeof(theirs), body);
+        to += body;
+        at += lengths[rank];
+        if (bytes_of)
+            bytes_of[rank] = body;
+    }
+    if (status)
+        free(from);
+    else
+        *all = from;
+out:
+    free(message);
+    free(lengths);
     return status;
 }
 
@@ -148,7 +205,7 @@ static int32_t agree(struct coordinator *c, struct offer *mine, int32_t status,
     mine->status = status;
     if (status)
         snprintf(mine->text, sizeof(mine->text), "%s", ronde_last_error());
-    int32_t met = ronde__coordinator_gather(c, mine, sizeof(*mine), &all, NULL);
+    int32_t met = ronde__coordinator_gather(c, GATHERING_PART, mine, sizeof(*mine), &all, NULL);
     if (met)
         return met;
     *offers = all;
@@ -263,8 +320,8 @@ static int32_t check_list(const struct coordinator *c, const int32_t *ranks, int
 }
 
 /* Everybody's wishes: wish[rank] points into *all. */
-static int32_t gather_wishes(struct coordinator *c, const int32_t *ranks, int32_t n, int32_t least,
-                             void **all, struct wish **wish)
+static int32_t gather_wishes(struct coordinator *c, enum gathering what, const int32_t *ranks,
+                             int32_t n, int32_t least, void **all, struct wish **wish)
 {
     int32_t known = n > 0 && ranks ? n : 0;
     struct wish *mine = calloc(1, sizeof(*mine) + (size_t)known * sizeof(int32_t));
@@ -281,8 +338,9 @@ static int32_t gather_wishes(struct coordinator *c, const int32_t *ranks, int32_
     mine->status = known < least || n < 0
                        ? ronde__fail(RONDE_ERR_ARGUMENT, "a process set of %d ranks", n)
                        : check_list(c, mine->ranks, known);
-    status = ronde__coordinator_gather(c, mine, sizeof(*mine) + (size_t)known * sizeof(int32_t),
-                                       all, bytes_of);
+    status = ronde__coordinator_gather(c, what, mine,
+                                       sizeof(*mine) + (size_t)known * sizeof(int32_t), all,
+                                       bytes_of);
     char *at = status ? NULL : *all;
     for (int rank = 0; rank < c->net->size && !status; rank++) {
         wish[rank] = (struct wish *)(void *)at;
@@ -344,7 +402,7 @@ int32_t ronde__sets_add(struct coordinator *c, const int32_t *ranks, int32_t n, 
     void *all = NULL;
     if (!wish)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for %d lists", c->net->size);
-    int32_t status = gather_wishes(c, ranks, n, 1, &all, wish);
+    int32_t status = gather_wishes(c, GATHERING_ADD, ranks, n, 1, &all, wish);
     for (int rank = 1; rank < c->net->size && !status; rank++)
         if (!same_list(wish[0], wish[rank]))
             status = lists_differ(wish[0], 0, wish[rank], rank);
@@ -373,7 +431,7 @@ int32_t ronde__sets_split(struct coordinator *c, const int32_t *ranks, int32_t n
     int32_t mine = -1;
     if (!wish)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for %d lists", c->net->size);
-    int32_t status = gather_wishes(c, ranks, n, 0, &all, wish);
+    int32_t status = gather_wishes(c, GATHERING_LISTS, ranks, n, 0, &all, wish);
     if (!status)
         status = check_split(c, wish);
     for (int rank = 0; rank < c->net->size && !status; rank++) {
@@ -412,7 +470,7 @@ int32_t ronde__sets_add_text(struct coordinator *c, const char *text)
 static int32_t agree_on_removal(struct coordinator *c, int32_t id)
 {
     void *all;
-    int32_t status = ronde__coordinator_gather(c, &id, sizeof(id), &all, NULL);
+    int32_t status = ronde__coordinator_gather(c, GATHERING_REMOVE, &id, sizeof(id), &all, NULL);
     if (status)
         return status;
     const int32_t *ids = all;
@@ -442,13 +500,13 @@ int32_t ronde__sets_remove(struct coordinator *c, int32_t id)
     while (list->set && (pending = ronde__queue_any(&list->set->queue, 0)))
         ronde__coordinator_wait(c, pending, 0);
     void *all = NULL;
-    status = ronde__coordinator_gather(c, &id, sizeof(id), &all, NULL); /* all are through */
+    status = ronde__coordinator_gather(c, GATHERING_PART, &id, sizeof(id), &all, NULL); /* all are through */
     free(all);
     if (status)
         return status;
     unpublish(c, list);
     all = NULL;
-    status = ronde__coordinator_gather(c, &id, sizeof(id), &all, NULL); /* nobody looks any more */
+    status = ronde__coordinator_gather(c, GATHERING_PART, &id, sizeof(id), &all, NULL); /* nobody looks any more */
     free(all);
     if (!list->set || status)
         return status;
