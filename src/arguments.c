@@ -260,9 +260,10 @@ static int32_t check_memory(const ronde_context *context, const struct demand *d
 /* "allreduce#7": what is made of the counter, or the library's own. */
 static int is_drawn(const char *name)
 {
-    for (int kind = 0; kind < KINDS; kind++) {
-        size_t n = strlen(ronde__kind_name((enum kind)kind));
-        if (strncmp(name, ronde__kind_name((enum kind)kind), n) == 0 && name[n] == '#')
+    const char *mark = strchr(name, '#');
+    for (int kind = 0; mark && kind < KINDS; kind++) {
+        const char *word = ronde__kind_name((enum kind)kind);
+        if (strncmp(name, word, strlen(word)) == 0 && name[strlen(word)] == '#')
             return 1;
     }
     return 0;
@@ -370,12 +371,15 @@ int32_t ronde__check_demand(const ronde_context *context, struct demand *d)
     int flags = averages && d->read.divide == RONDE_DIVIDE_SIZE ? SIGNATURE_DIVIDE_SIZE : 0;
     if (d->kind == KIND_ALLTOALL && d->splits)
         flags |= SIGNATURE_SPLITS;
-    d->signature = (struct signature){.kind = (uint8_t)d->kind,
-                                      .dtype = (uint8_t)d->dtype,
-                                      .op = (uint8_t)d->op,
-                                      .flags = (uint8_t)flags,
-                                      .root = d->kind == KIND_SEND ? context->net->rank : d->root,
-                                      .prescale = pair ? 1 : d->read.prescale,
-                                      .postscale = pair ? 1 : d->read.postscale};
-    return fill_shape(context, &d->signature, d);
+    struct signature *s = &d->signature; /* the shape is filled as far as it goes */
+    s->kind = (uint8_t)d->kind;
+    s->dtype = (uint8_t)d->dtype;
+    s->op = (uint8_t)d->op;
+    s->flags = (uint8_t)flags;
+    s->root = d->kind == KIND_SEND ? context->net->rank : d->root;
+    s->prescale = pair ? 1 : d->read.prescale;
+    s->postscale = pair ? 1 : d->read.postscale;
+    s->group = 0;
+    s->group_size = 0;
+    return fill_shape(context, s, d);
 }

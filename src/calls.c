@@ -66,7 +66,7 @@ int32_t ronde__make_request(ronde_context *context, const struct demand *d, int 
     struct request *request = ronde__handles_take(&c->handles);
     if (!request)
         return RONDE_ERR_MEMORY;
-    request->signature = d->signature;
+    ronde__signature_copy(&request->signature, &d->signature);
     request->set = d->set;
     request->in = d->in;
     request->out = d->out;
@@ -208,6 +208,8 @@ static int32_t wait_until(ronde_context *context, uint64_t handle, int64_t deadl
     int32_t status = ronde__check_driver(context, 0);
     if (status)
         return status;
+    if (ronde__handles_finish(&context->coordinator->handles, handle))
+        return RONDE_OK;
     struct request *request = ronde__handles_claim(&context->coordinator->handles, handle);
     return request ? finish(context->coordinator, request, deadline_ns) : RONDE_ERR_HANDLE;
 }

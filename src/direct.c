@@ -53,6 +53,15 @@ void ronde__direct_close(struct direct *direct, const struct net *net)
     ronde__region_close(&direct->region, net);
 }
 
+/* As an outstanding operation for this rank, as a caller that waits for the leader of the node, who
+ * watches the other nodes. */
+static void be_concerned(struct coordinator *c, int concerned)
+{
+    uint32_t by = concerned ? 1 : (uint32_t)-1;
+    atomic_fetch_add(&c->outstanding, by);
+    atomic_fetch_add_explicit(&c->lobby.of[c->net->local_rank].waiting, by, memory_order_relaxed);
+}
+
 /* Whoever has waited for a while counts as an outstanding operation, so that the coordinator watches
  * the others; it is stepped from here too, for where it has no thread. */
 static int32_t look_around(struct direct *direct)
@@ -63,7 +72,7 @@ static int32_t look_around(struct direct *direct)
     if (status || before == direct->looked_ns)
         return status;
     if (!direct->concerned)
-        atomic_fetch_add(&c->outstanding, 1);
+        be_concerned(c, 1);
     direct->concerned = 1;
     ronde__coordinator_step(c, &nap_ns);
     return RONDE__IDLE;
@@ -88,7 +97,7 @@ static int32_t run(struct direct *direct, int32_t status)
         status = ronde__wait_for(direct->coordinator->lobby.direct[c->net->local_rank],
                                  &direct->patience, step, direct);
     if (direct->concerned)
-        atomic_fetch_sub(&direct->coordinator->outstanding, 1);
+        be_concerned(direct->coordinator, 0);
     direct->concerned = 0;
     if (status < 0 && !direct->failed) {
         direct->failed = status;
@@ -98,13 +107,17 @@ static int32_t run(struct direct *direct, int32_t status)
     return status < 0 ? status : RONDE_OK;
 }
 
-/* After a failure the ranks no longer agree where they are. */
+/* After a failure the ranks no longer agree where they are; and where named operations have found that
+ * all is lost, nobody need wait to find it again. */
 static int32_t lock(struct direct *direct)
 {
     pthread_mutex_lock(&direct->lock);
-    if (!direct->failed)
+    int32_t fatal = ronde__lobby_fatal(&direct->coordinator->lobby);
+    if (!fatal && !direct->failed)
         return RONDE_OK;
     pthread_mutex_unlock(&direct->lock);
+    if (fatal)
+        return fatal;
     return ronde__fail(direct->failed, "an earlier direct operation failed (%s): close the context",
                        ronde_status_name(direct->failed));
 }

@@ -59,19 +59,19 @@ static void the_missing_rank_is_named(struct trial *trial, int missing, const ch
     }
 }
 
-/* The rank with a deadline is not the first to submit; the others have none, or a longer one. */
-static void the_deadline_of_one_rank_is_enough(struct trial *trial)
+/* The rank with a deadline, first or last of those that come, is late itself; the others have none,
+ * or a longer one. */
+static void the_deadline_of_one_rank_is_enough(struct trial *trial, int missing, int hasty)
 {
-    int missing = trial->size - 1;
     int32_t data = 1;
     meet_directly(trial);
     double start = now();
-    if (trial->rank == 0)
+    if (trial->rank == hasty)
         nap(0.1);
     if (trial->rank != missing)
         wait_for_deadline(trial,
                           submit(trial, "one deadline", &data,
-                                 trial->rank == 0 ? 0.3 : trial->rank % 2 * 25.0),
+                                 trial->rank == hasty ? 0.3 : trial->rank % 2 * 25.0),
                           start, 0.3);
     meet(trial, "told of one deadline");
     the_name_works(trial, "one deadline");
@@ -236,7 +236,8 @@ int rank_test(ronde_context *context, int argc, char **argv)
     (void)argv;
     the_missing_rank_is_named(&trial, 0, "without the first");
     the_missing_rank_is_named(&trial, trial.size - 1, "without the last");
-    the_deadline_of_one_rank_is_enough(&trial);
+    the_deadline_of_one_rank_is_enough(&trial, trial.size - 1, 0);
+    the_deadline_of_one_rank_is_enough(&trial, 0, trial.size - 1);
     who_comes_in_time_is_no_error(&trial);
     only_what_is_due_fails(&trial);
     every_kind_has_a_deadline(&trial);

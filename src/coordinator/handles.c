@@ -10,8 +10,17 @@ void ronde__handles_open(struct handles *handles)
     pthread_mutex_init(&handles->lock, NULL);
 }
 
+/* Most own nothing, and there are many. */
+static int owns_nothing(const struct request *r)
+{
+    return !r->all_rows && !r->text && !r->made && !r->made_indices && !r->present && !r->words &&
+           !r->splits;
+}
+
 static void free_owned(struct request *request)
 {
+    if (owns_nothing(request))
+        return;
     free(request->all_rows);
     free(request->text);
     free(request->made);
@@ -177,6 +186,27 @@ struct request *ronde__handles_claim(struct handles *handles, uint64_t handle)
     return NULL;
 }
 
+/* With the lock held. */
+static void give_locked(struct handles *handles, struct request *request)
+{
+    free_owned(request);
+    atomic_store_explicit(&request->state, REQUEST_FREE, memory_order_relaxed);
+    request->generation++;
+    request->next = handles->free;
+    handles->free = request;
+}
+
+int ronde__handles_finish(struct handles *handles, uint64_t handle)
+{
+    pthread_mutex_lock(&handles->lock);
+    struct request *request = find_locked(handles, handle);
+    int finished = request && !request->waited && is_done(request) && !request->status;
+    if (finished)
+        give_locked(handles, request);
+    pthread_mutex_unlock(&handles->lock);
+    return finished;
+}
+
 void ronde__handles_unclaim(struct handles *handles, struct request *request)
 {
     pthread_mutex_lock(&handles->lock);
@@ -187,10 +217,6 @@ void ronde__handles_unclaim(struct handles *handles, struct request *request)
 void ronde__handles_give(struct handles *handles, struct request *request)
 {
     pthread_mutex_lock(&handles->lock);
-    free_owned(request);
-    atomic_store_explicit(&request->state, REQUEST_FREE, memory_order_relaxed);
-    request->generation++;
-    request->next = handles->free;
-    handles->free = request;
+    give_locked(handles, request);
     pthread_mutex_unlock(&handles->lock);
 }

@@ -34,6 +34,9 @@ int32_t ronde__request_status(const struct request *request);
 /* The request of a number, or NULL with RONDE_ERR_HANDLE recorded, for a thread that will wait
  * on it and then give it: refused to a second one. */
 struct request *ronde__handles_claim(struct handles *handles, uint64_t handle);
+/* 1 where the operation is done, without error and unclaimed: its handle is freed. Else nothing is
+ * changed. */
+int ronde__handles_finish(struct handles *handles, uint64_t handle);
 /* Gives up the claim of a wait that ran out of time. */
 void ronde__handles_unclaim(struct handles *handles, struct request *request);
 /* Back to the free list; its number is stale from here. Frees what it owns. */

@@ -249,7 +249,7 @@ struct request *ronde__queue_match(struct queue *queue, int kind, const struct r
     struct tensor *tensor = decided_tensor(queue, kind, decision);
     struct request *request = tensor ? tensor->pending : NULL;
     if (request && decision->type == RECORD_RUN) {
-        tensor->agreed = request->signature;
+        ronde__signature_copy(&tensor->agreed, &request->signature);
         if (tensor->id == NO_ID && decision->id != NO_ID &&
             !keep_number(queue, tensor, decision->id))
             request = NULL;

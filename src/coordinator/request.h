@@ -53,6 +53,13 @@ struct signature {
     uint64_t shape[SHAPE_DIMENSIONS];
 };
 
+/* As an assignment, without the part of the shape that is not used. */
+static inline void ronde__signature_copy(struct signature *to, const struct signature *from)
+{
+    __builtin_memcpy(to, from, offsetof(struct signature, shape));
+    for (int i = 0; i < from->dimensions; i++)
+        to->shape[i] = from->shape[i];
+}
 int ronde__signature_equal(const struct signature *a, const struct signature *b);
 /* Elements; where rows may differ by rank, of one row. */
 size_t ronde__signature_count(const struct signature *signature);
