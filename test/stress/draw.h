@@ -32,9 +32,7 @@ static inline void draw_size(uint64_t *dice, struct operation *op)
     }
     op->count = count / op->row_count / (op->kind == REDUCESCATTER ? 1 : n);
     op->rows_are_even = chance(dice, 40);
-    op->splits_are_given = op->kind == ALLTOALL || op->kind == SCATTER;
-    if (op->rows_are_even && op->kind == ALLTOALL)
-        op->splits_are_given = chance(dice, 50);
+    op->splits_are_given = (op->kind == ALLTOALL && !op->rows_are_even) || chance(dice, 50);
 }
 
 static inline void draw_reduction(uint64_t *dice, struct operation *op)
@@ -184,6 +182,21 @@ static inline void draw_unit(uint64_t *dice, struct phase *phase, int window, un
     }
 }
 
+/* In another window there may be fewer ranks. */
+static inline void move_operation(const struct phase *phase, struct operation *op, int window)
+{
+    enum plant plant = op->plant;
+    op->plant = AGREED;
+    set_present(phase, op, window);
+    if (op->plant == AGREED && (plant == NO_WEIGHT || plant == NO_ROOM ||
+                                (plant != ROOT_JOINED && op->present.n > 1)))
+        op->plant = plant;
+    if (op->plant != NO_WEIGHT && op->odd >= 0 && !is_present(op, op->odd))
+        op->plant = op->plant == ROOT_JOINED ? ROOT_JOINED : AGREED;
+    if (op->plant == OTHER_ROOT && !is_present(op, op->receiver))
+        op->plant = AGREED;
+}
+
 /* A window once more, with other data; now and then an operation differs. */
 static inline void repeat_window(uint64_t *dice, struct phase *phase, int from, int window,
                                  int *number)
@@ -197,6 +210,7 @@ static inline void repeat_window(uint64_t *dice, struct phase *phase, int from, 
             struct operation *op = &phase->operations[phase->n++];
             *op = phase->operations[first + i];
             op->number = (*number)++;
+            move_operation(phase, op, window);
             if (copy->units[u].n > 1 || op->plant != AGREED || !chance(dice, 2))
                 continue;
             op->count /= 2;
@@ -242,14 +256,6 @@ static inline void draw_phase(struct phase *phase, uint64_t seed, int most, int 
         phase->window[w].n = 0;
         if (steady && w % 8 && !chance(&dice, 10) && *number - first + 2 * width <= most) {
             repeat_window(&dice, phase, w - 1, w, number);
-            for (int i = phase->window[w].units[0].first; i < phase->n; i++) {
-                struct operation *op = &phase->operations[i];
-                enum plant plant = op->plant;
-                op->plant = AGREED;
-                set_present(phase, op, w); /* fewer by now */
-                if (op->plant == AGREED && members_place(&op->present, op->odd) >= 0)
-                    op->plant = plant;
-            }
             continue;
         }
         size_t keys[2 * MOST_UNITS];

@@ -146,6 +146,9 @@ static inline struct members salted_members(const struct operation *op)
 /* Rows of a member in an allgather, gather or sparse allreduce; those that a scatter gives it. */
 static inline size_t rows_of(const struct operation *op, int rank)
 {
+    const struct members *members = &op->set->members;
+    if (op->kind == SCATTER && !op->splits_are_given)
+        return ronde_share_rows(op->count, members->n, members_place(members, rank));
     uint64_t random = mix((uint64_t)op->number * 64 + (uint64_t)rank);
     return op->rows_are_even ? op->count : random % 3 ? (random >> 8) % (op->count + 1) : 0;
 }
