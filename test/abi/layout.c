@@ -22,6 +22,10 @@ static void print_structs(void)
     MEMBER(ronde_call, postscale);
     MEMBER(ronde_call, shape);
     MEMBER(ronde_call, dimensions);
+    MEMBER(ronde_call, divide);
+    MEMBER(ronde_call, weight);
+    MEMBER(ronde_call, deadline);
+    MEMBER(ronde_call, group);
     SIZE(ronde_counters);
     MEMBER(ronde_counters, size);
     MEMBER(ronde_counters, reserved);
@@ -34,6 +38,8 @@ static void print_structs(void)
     MEMBER(ronde_counters, thread_wakeups);
     MEMBER(ronde_counters, thread_cpu_us);
     MEMBER(ronde_counters, direct_operations);
+    MEMBER(ronde_counters, batches);
+    MEMBER(ronde_counters, negotiated);
 }
 
 int main(void)
