@@ -135,7 +135,10 @@ install: all
 	install -m 755 $(SO) $(DESTDIR)$(LIBDIR)
 	ln -sf $(notdir $(SO)) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libronde.so
-	$(if $(tools),install -m 755 $(tools) $(DESTDIR)$(PREFIX)/bin)
+	install -m 755 $(tools) programs/ronde-trace $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
 	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' -e 's|@version@|$(VERSION)|' \
 		-e 's|@private@|$(filter -L% -l%,$(shell $(MPICC) -show)) -pthread $(LIBS)|' \
 		ronde.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/ronde.pc

@@ -101,9 +101,10 @@ static int32_t prepare(ronde_context *context, const char *settings)
     if (status)
         return status;
     context->log = (struct log){context->settings.log, context->net->rank};
-    struct select_table
-        table; /* each communicator reads its own; here all ranks can still refuse */
-    status = ronde__select_read(&table, context->settings.allreduce);
+    struct select_table table; /* others read their own; here all ranks can still refuse */
+    char label[300];
+    ronde__settings_label(&context->settings, "allreduce", label, sizeof(label));
+    status = ronde__select_read_as(&table, context->settings.allreduce, label);
     if (status)
         return status;
     status = check_sets(context);
@@ -161,7 +162,9 @@ static int32_t open_together(ronde_context *context)
 static int32_t begin(ronde_context *context)
 {
     const struct settings *settings = &context->settings;
-    int32_t status = ronde__sets_add_text(context->coordinator, settings->process_sets);
+    int32_t status = ronde__watch_measure(context->coordinator);
+    if (!status)
+        status = ronde__sets_add_text(context->coordinator, settings->process_sets);
     if (!status && *settings->timeline)
         status = ronde_timeline_start(context, settings->timeline);
     return status;

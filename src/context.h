@@ -25,6 +25,8 @@ struct direct {
     int concerned;  /* it has waited for a while: the coordinator watches the others */
     int32_t failed; /* what the first failure said; 0: none */
     uint64_t operations;
+    struct timeline_event event; /* the running operation's; begin_ns 0: it is not recorded */
+    _Atomic uint32_t recording;  /* 1: a step runs that may record */
 };
 
 /* Groups that have begun and not ended (groups.c). */
@@ -51,6 +53,10 @@ int32_t ronde__open_net(struct net *net, const char *settings, ronde_context **c
 int32_t ronde__direct_open(struct direct *direct, struct net *net, struct coordinator *coordinator,
                            const struct settings *settings);
 void ronde__direct_close(struct direct *direct, const struct net *net);
+
+/* The timeline has been swapped for none: returns when no direct operation records in it any more,
+ * which takes as long as a step, not as an operation. Any thread. */
+void ronde__direct_leave_timeline(struct direct *direct);
 
 /* What a call asks for, checked (arguments.c). */
 struct demand {

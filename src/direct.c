@@ -1,8 +1,10 @@
 /* Direct operations: the caller's own thread runs the collective, on a communicator of their
  * own. */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/dtype.h"
 #include "base/status.h"
 #include "context.h"
@@ -62,6 +64,57 @@ static void be_concerned(struct coordinator *c, int concerned)
     atomic_fetch_add_explicit(&c->lobby.of[c->net->local_rank].waiting, by, memory_order_relaxed);
 }
 
+/* ---- the timeline ---------------------------------------------------------------------------- */
+
+/* The lock is held. Direct operations have numbers that are the same on all ranks. */
+static void note_begin(struct direct *direct, const char *call, enum kind kind, size_t bytes)
+{
+    struct timeline *timeline = direct->coordinator->timeline;
+    struct communicator *c = &direct->communicator;
+    uint64_t id = UINT64_C(1) << 63 | direct->operations;
+    if (timeline || c->trace.timeline)
+        ronde__communicator_trace(c, timeline);
+    if (!timeline)
+        return;
+    ronde__communicator_label(c, call, id);
+    direct->event = (struct timeline_event){.phase = TIMELINE_OPERATION,
+                                            .name = call,
+                                            .kind = ronde__kind_name(kind),
+                                            .begin_ns = ronde__now_ns(),
+                                            .bytes = bytes,
+                                            .id = id,
+                                            .peer = -1};
+}
+
+/* Either who ends the timeline sees that we record, and waits for the end of this step, or we see
+ * that it has ended: both store first and then look, in one order for all. */
+static int32_t step_recorded(struct direct *direct)
+{
+    struct communicator *c = &direct->communicator;
+    atomic_store(&direct->recording, 1);
+    struct timeline *timeline = direct->coordinator->timeline;
+    if (timeline != c->trace.timeline) {
+        ronde__communicator_trace(c, timeline);
+        direct->event.begin_ns = 0; /* half an operation is none */
+    }
+    int32_t said = ronde__communicator_step(c);
+    if ((said == RONDE__DONE || said < 0) && direct->event.begin_ns) {
+        direct->event.end_ns = ronde__now_ns();
+        direct->event.status = said < 0 ? said : RONDE_OK;
+        ronde__timeline_record(timeline, &direct->event);
+    }
+    atomic_store(&direct->recording, 0);
+    return said;
+}
+
+void ronde__direct_leave_timeline(struct direct *direct)
+{
+    while (atomic_load(&direct->recording))
+        sched_yield();
+}
+
+/* ---- running --------------------------------------------------------------------------------- */
+
 /* Whoever has waited for a while counts as an outstanding operation, so that the coordinator watches
  * the others; it is stepped from here too, for where it has no thread. */
 static int32_t look_around(struct direct *direct)
@@ -82,7 +135,8 @@ static int32_t look_around(struct direct *direct)
 static int32_t step(void *state)
 {
     struct direct *direct = state;
-    int32_t said = ronde__communicator_step(&direct->communicator);
+    struct communicator *c = &direct->communicator;
+    int32_t said = c->trace.timeline ? step_recorded(direct) : ronde__communicator_step(c);
     if (said != RONDE__IDLE || ++direct->idle_steps % IDLE_STEPS_PER_LOOK)
         return said;
     return look_around(direct);
@@ -109,12 +163,14 @@ static int32_t run(struct direct *direct, int32_t status)
 
 /* After a failure the ranks no longer agree where they are; and where named operations have found that
  * all is lost, nobody need wait to find it again. */
-static int32_t lock(struct direct *direct)
+static int32_t lock(struct direct *direct, const char *call, enum kind kind, size_t bytes)
 {
     pthread_mutex_lock(&direct->lock);
     int32_t fatal = ronde__lobby_fatal(&direct->coordinator->lobby);
-    if (!fatal && !direct->failed)
+    if (!fatal && !direct->failed) {
+        note_begin(direct, call, kind, bytes);
         return RONDE_OK;
+    }
     pthread_mutex_unlock(&direct->lock);
     if (fatal)
         return fatal;
@@ -152,7 +208,7 @@ int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out
     struct reduction whole = ronde__reduction(dtype, op, d.signature.prescale,
                                               d.signature.postscale, (uint32_t)net->size);
     const struct piece piece = {in, out, count};
-    if ((status = lock(direct)))
+    if ((status = lock(direct, __func__, KIND_ALLREDUCE, d.bytes)))
         return status;
     status = ronde__communicator_start_allreduce(&direct->communicator, &piece, 1, &whole,
                                                  ronde__select(&direct->select, d.bytes,
@@ -174,7 +230,7 @@ int32_t ronde_direct_broadcast(ronde_context *context, const void *in, void *out
     if (status || !count)
         return status;
     struct direct *direct = &context->direct;
-    if ((status = lock(direct)))
+    if ((status = lock(direct, __func__, KIND_BROADCAST, d.bytes)))
         return status;
     const struct piece piece = {in, out, d.bytes};
     status = ronde__communicator_start_broadcast(&direct->communicator, &piece, 1, root);
@@ -233,7 +289,7 @@ int32_t ronde_direct_allgather(ronde_context *context, const void *in, size_t ro
                            "call %zu",
                            rows_by_rank[me], me, rows);
     struct direct *direct = &context->direct;
-    if ((status = lock(direct)))
+    if ((status = lock(direct, __func__, KIND_ALLGATHER, d.bytes)))
         return status;
     size_t total;
     status = list_bytes(direct, context->net->size, rows, row_count * ronde_dtype_bytes(dtype),

@@ -1,4 +1,4 @@
-/* Process sets and the timeline, as callers ask for them. */
+/* Process sets, as callers ask for them. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,40 +102,4 @@ int32_t ronde_process_set_ranks(ronde_context *context, int32_t process_set, int
         ranks[i] = list->ranks[i];
     *n = list->n;
     return RONDE_OK;
-}
-
-/* ---- the timeline ---------------------------------------------------------------------------- */
-
-int32_t ronde_timeline_start(ronde_context *context, const char *path)
-{
-    int32_t status = ronde__check_open(context);
-    if (!status && (!path || !*path))
-        status = ronde__fail(RONDE_ERR_ARGUMENT, "the timeline needs the path of a file");
-    if (status)
-        return status;
-    struct coordinator *c = context->coordinator;
-    struct timeline *timeline;
-    char *file = ronde__text("%s.%d.json", path, context->net->rank);
-    if (!file)
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a path");
-    if (c->timeline)
-        status = ronde__fail(RONDE_ERR_ARGUMENT, "a timeline is being recorded: stop it first");
-    else
-        status = ronde__timeline_start(&timeline, file, context->net->rank, c->watch.offset_ns,
-                                       c->watch.error_ns, &context->log);
-    free(file);
-    if (!status)
-        ronde__coordinator_swap_timeline(c, timeline);
-    return status;
-}
-
-int32_t ronde_timeline_stop(ronde_context *context)
-{
-    int32_t status = ronde__check_open(context);
-    if (status)
-        return status;
-    struct timeline *timeline = ronde__coordinator_swap_timeline(context->coordinator, NULL);
-    if (!timeline)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "no timeline is being recorded");
-    return ronde__timeline_stop(timeline);
 }

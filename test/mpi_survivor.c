@@ -1,10 +1,10 @@
 /* ronde-test: timeout=60 */
-/* What the survivors of a rank get that is killed or stopped at any moment: one round of sh_survivors.sh,
- * which starts four ranks so that mpirun lets the others live.
+/* What the survivors of a rank get that is killed or stopped at any moment: one round of survivors.sh, which
+ * starts four ranks so that mpirun lets the others live.
  *     mpi_survivor kill|stop named|direct|mixed SEED
  * All ranks draw the same operations from the seed; one of them, drawn too, sends itself the signal
- * from a thread of its own. Each survivor prints one line "survivor R: right ..." or "survivor R: wrong
- * ..."; a stopped rank is left to whoever started the round, which every rank tells its process. */
+ * from a thread of its own. Each survivor prints one line "survivor R: right ..." or "survivor R: what
+ * was wrong ..."; a stopped rank is left to survivors.sh, which every rank tells its process. */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -229,6 +229,7 @@ int main(int argc, char **argv)
     const char *heartbeat = getenv("RONDE_HEARTBEAT");
     ronde_options options;
     pthread_t thread;
+    signal(SIGUSR1, SIG_IGN); /* so MPICH's launcher tells the survivors of a death */
     setenv("RONDE_PROCESS_SETS", set_list, 1);
     ronde_options_init(&options, sizeof(options));
     if (!r.in || !r.out || ronde_open(&options, &r.context))

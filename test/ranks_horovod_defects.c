@@ -1,5 +1,5 @@
 /* ronde-test: np=2,3,4,8 np=4/2,3/2,3/1 threads=2/2,4/2,3/1 mpich=2 hosts=4/2 timeout=60 */
-/* ronde-test: np=2 np=2/1 args=large sanitizers=no serial timeout=90 */
+/* ronde-test: np=2 np=2/1 args=large sanitizers=no serial timeout=120 */
 /* What goes wrong in Horovod, and must not here: one test for each defect that C can show. */
 #include <sys/mman.h>
 #include <unistd.h>

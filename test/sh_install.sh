@@ -59,4 +59,17 @@ if command -v pkg-config >/dev/null; then
         $(pkg-config --static --libs ronde | sed 's/-lronde//') -o stranger_static
     "$top/tools/mpirun.sh" -np 2 ./stranger_static
 fi
-if [ -x "$prefix/bin/ronde-info" ]; then "$prefix/bin/ronde-info" >/dev/null; fi
+"$prefix/bin/ronde-info" >/dev/null
+
+# Each program has its page, and each page is where man looks for it.
+for program in "$prefix"/bin/*; do
+    name=$(basename "$program")
+    [ -s "$prefix/share/man/man1/$name.1" ] || { echo "$name has no manual page" >&2; exit 1; }
+done
+[ -s "$prefix/share/man/man7/ronde.7" ]
+
+# What the library records, the installed program reads.
+RONDE_TIMELINE=$scratch/t LD_LIBRARY_PATH=$prefix/lib "$top/tools/mpirun.sh" -np 2 ./stranger
+if command -v python3 >/dev/null; then
+    "$prefix/bin/ronde-trace" "$scratch"/t.*.json | grep -q 'allreduce mine'
+fi

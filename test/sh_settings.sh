@@ -17,4 +17,31 @@ for setting in SLICE_BYTES=256K SLOTS=8 WIRE_BUFFER_BYTES=1M CACHE_CAPACITY=9 RA
         failed=1
     fi
 done
+
+# Rows of allreduce are read late; the message calls the setting as the others' do.
+expect() { # TEXT COMMAND...: it fails, and says so
+    text=$1
+    shift
+    out=$(timeout 20 "$@" 2>&1) && status=0 || status=$?
+    if [ $status -eq 0 ] || ! printf '%s\n' "$out" | grep -qF "$text"; then
+        echo "$*: status $status, without: $text" >&2
+        printf '%s\n' "$out" >&2
+        failed=1
+    fi
+}
+folder=$(mktemp -d)
+echo "allreduce=0-:rong" >"$folder/rows"
+printf '# two lines\nslots=99\n' >"$folder/slots"
+info=$BUILD/bin/ronde-info
+expect 'RONDE_ALLREDUCE is "0-:rong": "0-:rong" names no algorithm' env RONDE_ALLREDUCE=0-:rong "$info"
+expect 'the setting allreduce is "ring,x-1": "x-1" names no algorithm' "$info" -s allreduce=ring,x-1
+expect "$folder/rows: allreduce is \"0-:rong\"" env "RONDE_TUNING_FILE=$folder/rows" "$info"
+expect "$folder/slots:2: slots is \"99\": want a whole number" env "RONDE_TUNING_FILE=$folder/slots" "$info"
+expect "RONDE_TUNING_FILE is \"$folder/none\", and there is no such file" env "RONDE_TUNING_FILE=$folder/none" "$info"
+echo "slots=8" >"$folder/slots"
+if ! RONDE_TUNING_FILE="$folder/slots" timeout 20 "$info" | grep -q '^slots  *8  *file '; then
+    echo "slots of a tuning file were not taken" >&2
+    failed=1
+fi
+rm -r "$folder"
 exit $failed

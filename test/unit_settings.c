@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cpu.h"
 #include "base/log.h"
@@ -305,8 +306,167 @@ static void a_short_buffer_cuts_the_printed_value(void)
     CHECK(!strcmp(text, "12"));
 }
 
+/* ---- the tuning file ------------------------------------------------------------------------- */
+
+static char folder[] = "/tmp/ronde-unit-settings-XXXXXX";
+static char path[64], named[128]; /* the file, and the options that name it */
+
+static void put_file(const char *text)
+{
+    FILE *file = fopen(path, "w");
+    if (file) {
+        fputs(text, file);
+        fclose(file);
+    }
+}
+
+static void the_file_is_read_before_environment_and_options(void)
+{
+    struct settings s;
+    char text[200];
+    put_file("# what autotune found\n\n  slots = 8 \r\nfusion_threshold=16M\n#x=1\n"
+             "allreduce=0-16k:doubling,16k-:ring\nslice_bytes=64K");
+    CHECK_SAYING(ronde__settings_read(&s, named) == RONDE_OK, "%s", ronde_last_error());
+    CHECK(!strcmp(row_text(&s, "slots"), "8 file"));
+    CHECK(!strcmp(row_text(&s, "fusion_threshold"), "16M file"));
+    CHECK(!strcmp(row_text(&s, "allreduce"), "0-16k:doubling,16k-:ring file"));
+    CHECK(!strcmp(row_text(&s, "slice_bytes"), "64K file"));
+    CHECK(!strcmp(row_text(&s, "log"), "warn default"));
+    CHECK(ronde__settings_origin(&s, "slots") == RONDE__FROM_FILE);
+    snprintf(text, sizeof(text), "slots=16;%s", named);
+    setenv("RONDE_SLICE_BYTES", "32K", 1);
+    int32_t status = ronde__settings_read(&s, text);
+    unsetenv("RONDE_SLICE_BYTES");
+    CHECK(status == RONDE_OK);
+    CHECK(!strcmp(row_text(&s, "slots"), "16 options"));
+    CHECK(!strcmp(row_text(&s, "slice_bytes"), "32K environment"));
+    CHECK(!strcmp(row_text(&s, "fusion_threshold"), "16M file"));
+    CHECK(read_with("RONDE_TUNING_FILE", path, &s) == RONDE_OK && s.slots == 8);
+}
+
+static void bad_lines_are_errors_that_name_file_line_and_value(void)
+{
+    static const struct {
+        const char *text, *says;
+    } rows[] = {
+        {"slots=99", ":1: slots is \"99\": want a whole number from 2 to 64"},
+        {"# c\n\nslice_bytes=1G\n", ":3: slice_bytes is \"1G\": want a size from 4K to 16M"},
+        {"slots=4\nslot=4", ":2: there is no setting \"slot\": did you mean slots?"},
+        {"slots 4", ":1: \"slots 4\" is not name=value"},
+        {"slots=4;slice_bytes=64K", ":1: slots is \"4;slice_bytes=64K\""},
+        {"RONDE_SLOTS=4", ":1: there is no setting \"RONDE_SLOTS\""},
+        {"tuning_file=x", ":1: the setting tuning_file is not for a file"},
+        {"autotune=on", "the setting autotune is not"},
+        {"process_sets=0", "the setting process_sets is not"},
+        {"timeline=x", "the setting timeline is not"},
+        {"log=info", "the setting log is not"},
+        {"ranks_per_node=2", "the setting ranks_per_node is not"},
+    };
+    struct settings s = {.slots = 77};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        put_file(rows[i].text);
+        CHECK_SAYING(ronde__settings_read(&s, named) == RONDE_ERR_ARGUMENT, "%s was taken",
+                     rows[i].text);
+        CHECK_SAYING(strstr(ronde_last_error(), path) == ronde_last_error() &&
+                         strstr(ronde_last_error(), rows[i].says),
+                     "%s", ronde_last_error());
+    }
+    CHECK(s.slots == 77);
+}
+
+static void a_missing_file_is_an_error_unless_it_will_be_written(void)
+{
+    struct settings s;
+    char text[200];
+    unlink(path);
+    CHECK(ronde__settings_read(&s, named) == RONDE_ERR_ARGUMENT);
+    snprintf(text, sizeof(text), "the setting tuning_file is \"%s\", and there is no such file",
+             path);
+    CHECK_SAYING(strstr(ronde_last_error(), text), "%s", ronde_last_error());
+    CHECK(read_with("RONDE_TUNING_FILE", path, &s) == RONDE_ERR_ARGUMENT);
+    CHECK(strstr(ronde_last_error(), "RONDE_TUNING_FILE is "));
+    snprintf(text, sizeof(text), "autotune=on;%s", named);
+    CHECK(ronde__settings_read(&s, text) == RONDE_OK && !strcmp(s.tuning_file, path));
+}
+
+static void what_is_no_text_is_an_error(void)
+{
+    struct settings s;
+    char text[200];
+    snprintf(text, sizeof(text), "tuning_file=%s", folder);
+    CHECK(ronde__settings_read(&s, text) == RONDE_ERR_ARGUMENT);
+    CHECK_SAYING(strstr(ronde_last_error(), "directory"), "%s", ronde_last_error());
+    FILE *file = fopen(path, "w");
+    CHECK(file);
+    fwrite("slots=4\n\0", 1, 9, file);
+    fclose(file);
+    CHECK(ronde__settings_read(&s, named) == RONDE_ERR_ARGUMENT);
+    CHECK(strstr(ronde_last_error(), "no text"));
+    file = fopen(path, "w");
+    CHECK(file);
+    for (int i = 0; i < 70000; i++)
+        fputc('#', file);
+    fclose(file);
+    CHECK(ronde__settings_read(&s, named) == RONDE_ERR_ARGUMENT);
+}
+
+static void saving_keeps_what_the_file_has_and_leaves_it_whole_on_errors(void)
+{
+    struct settings s;
+    put_file("slots=8\nfusion_threshold=1M\n");
+    CHECK_SAYING(ronde__settings_save(path, "fusion_threshold=4M;allreduce=0-:ring") == RONDE_OK,
+                 "%s", ronde_last_error());
+    CHECK(ronde__settings_read(&s, named) == RONDE_OK);
+    CHECK(s.slots == 8 && s.fusion_threshold == 4 << 20 && !strcmp(s.allreduce, "0-:ring"));
+    put_file("slots=8\nnonsense\n");
+    CHECK(ronde__settings_save(path, "fusion_threshold=4M") == RONDE_ERR_ARGUMENT);
+    CHECK(ronde__settings_save("/nowhere/at/all", "fusion_threshold=4M") == RONDE_ERR_SYSTEM);
+    CHECK_SAYING(strstr(ronde_last_error(), "/nowhere/at/all"), "%s", ronde_last_error());
+    FILE *file = fopen(path, "r");
+    char text[32];
+    CHECK(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    CHECK(!strcmp(text, "slots=8\nnonsense\n"));
+}
+
+static void labels_are_how_the_source_calls_a_setting(void)
+{
+    struct settings s;
+    char label[300];
+    put_file("slots=8\n");
+    setenv("RONDE_ALLREDUCE", "x", 1);
+    int32_t status = ronde__settings_read(&s, named);
+    unsetenv("RONDE_ALLREDUCE");
+    CHECK(status == RONDE_OK);
+    ronde__settings_label(&s, "allreduce", label, sizeof(label));
+    CHECK_SAYING(!strcmp(label, "RONDE_ALLREDUCE"), "%s", label);
+    ronde__settings_label(&s, "tuning_file", label, sizeof(label));
+    CHECK_SAYING(!strcmp(label, "the setting tuning_file"), "%s", label);
+    ronde__settings_label(&s, "slots", label, sizeof(label));
+    CHECK_SAYING(strstr(label, path) == label && strstr(label, ": slots"), "%s", label);
+}
+
+static void what_must_be_alike_is_compared_wherever_it_came_from(void)
+{
+    struct settings a, b;
+    put_file("slots=8\nfusion_threshold=4M\n");
+    CHECK(ronde__settings_read(&a, named) == RONDE_OK);
+    CHECK(ronde__settings_read(&b, "slots=8") == RONDE_OK); /* fusion_threshold is the root's */
+    CHECK(ronde__settings_compare(&a, 0, &b, 1) == RONDE_OK);
+    CHECK(ronde__settings_read(&b, NULL) == RONDE_OK);
+    CHECK(ronde__settings_compare(&a, 0, &b, 3) == RONDE_ERR_MISMATCH);
+    CHECK_SAYING(strstr(ronde_last_error(),
+                        "setting slots differs: rank 0 has '8' (file), rank 3 has '4' (default)"),
+                 "%s", ronde_last_error());
+}
+
 int main(void)
 {
+    if (!mkdtemp(folder))
+        return 1;
+    snprintf(path, sizeof(path), "%s/tune", folder);
+    snprintf(named, sizeof(named), "tuning_file=%s", path);
     clear_environment();
     RUN(defaults_are_those_of_the_table);
     RUN(options_win_over_environment_over_default);
@@ -321,5 +481,17 @@ int main(void)
     RUN(rows_print_units_words_and_origins);
     RUN(printed_rows_read_back_as_they_were);
     RUN(a_short_buffer_cuts_the_printed_value);
+    RUN(the_file_is_read_before_environment_and_options);
+    RUN(bad_lines_are_errors_that_name_file_line_and_value);
+    RUN(a_missing_file_is_an_error_unless_it_will_be_written);
+    RUN(what_is_no_text_is_an_error);
+    RUN(saving_keeps_what_the_file_has_and_leaves_it_whole_on_errors);
+    RUN(labels_are_how_the_source_calls_a_setting);
+    RUN(what_must_be_alike_is_compared_wherever_it_came_from);
+    unlink(path);
+    if (rmdir(folder) != 0) {
+        fprintf(stderr, "something was left in %s\n", folder);
+        return 1;
+    }
     return check_result();
 }

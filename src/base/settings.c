@@ -1,11 +1,13 @@
 #include "base/settings.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cpu.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "base/tuning_file.h"
 #include "base/value.h"
 
 extern char **environ;
@@ -70,7 +72,8 @@ static const struct setting table[] = {
 
 enum {
     ROWS = sizeof(table) / sizeof(table[0]),
-    VALUE_BYTES = sizeof(((struct settings *)0)->allreduce)
+    VALUE_BYTES = sizeof(((struct settings *)0)->allreduce),
+    PLACE_BYTES = VALUE_BYTES + 32 /* "PATH:LINE: " */
 };
 
 _Static_assert(ROWS <= sizeof(((struct settings *)0)->origin), "a row without an origin");
@@ -82,6 +85,24 @@ static const char prefix[] = "RONDE_";
 
 /* Variables that belong to the tests and benchmarks. */
 static const char *const foreign[] = {"RONDE_TEST_", "RONDE_BENCH_"};
+
+/* What shared memory and the choice of algorithms rest on. */
+static const char *const alike[] = {"slice_bytes",       "slots",
+                                    "wire_buffer_bytes", "cache_capacity",
+                                    "ranks_per_node",    "allreduce",
+                                    "process_sets",      NULL};
+
+/* What says where the file is, or is used up before it is read, or is for one run. */
+static const char *const not_of_files[] = {"tuning_file", "autotune", "process_sets",
+                                           "timeline",    "log",      "ranks_per_node",
+                                           NULL};
+
+static int is_in(const char *const *names, const char *name)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
 
 /* ---- fields ---------------------------------------------------------------------------------- */
 
@@ -227,7 +248,7 @@ static size_t setting_name(const char *variable, size_t length, char *name, size
     return i;
 }
 
-/* ---- the three sources ----------------------------------------------------------------------- */
+/* ---- the four sources ------------------------------------------------------------------------ */
 
 static int32_t read_defaults(struct settings *settings)
 {
@@ -274,28 +295,55 @@ static int32_t read_environment(struct settings *settings)
     return status;
 }
 
-/* One "name=value" of the options' text. */
-static int32_t read_entry(struct settings *settings, const char *entry, size_t length)
+/* Where a list of entries stands, for messages. */
+struct source {
+    enum ronde__origin origin;
+    const char *path; /* of a file */
+    int line;
+};
+
+/* "PATH:3: ", or "" for the options' text. */
+static void write_place(const struct source *source, char *text, size_t bytes)
 {
-    char label[80];
+    text[0] = '\0';
+    if (source->path)
+        snprintf(text, bytes, "%s:%d: ", source->path, source->line);
+}
+
+/* One "name=value". */
+static int32_t read_entry(struct settings *settings, const struct source *source, const char *entry,
+                          size_t length)
+{
+    char place[PLACE_BYTES], label[PLACE_BYTES + 80];
+    int shown = length > 80 ? 80 : (int)length;
     const char *equals = memchr(entry, '=', length);
+    write_place(source, place, sizeof(place));
     if (!equals)
-        return ronde__fail(RONDE_ERR_ARGUMENT,
-                           "\"%.*s\" in the settings is not name=value: separate them with ';'",
-                           (int)length, entry);
+        return ronde__fail(RONDE_ERR_ARGUMENT, "%s\"%.*s\" %s", place, shown, entry,
+                           source->path
+                               ? "is not name=value: begin comments with '#'"
+                               : "in the settings is not name=value: separate them with ';'");
     const char *name = entry, *value = equals + 1;
     size_t name_length = (size_t)(equals - entry), value_length = length - name_length - 1;
     trim(&name, &name_length);
     size_t row = find_row(name, name_length);
     if (row == ROWS)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "there is no setting \"%.*s\": did you mean %s?",
-                           (int)name_length, name, nearest_name(name, name_length));
-    snprintf(label, sizeof(label), "the setting %s", table[row].name);
-    return set(settings, row, label, value, value_length, RONDE__FROM_OPTIONS);
+        return ronde__fail(RONDE_ERR_ARGUMENT, "%sthere is no setting \"%.*s\": did you mean %s?",
+                           place, name_length > 80 ? 80 : (int)name_length, name,
+                           nearest_name(name, name_length));
+    if (source->path && is_in(not_of_files, table[row].name))
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "%sthe setting %s is not for a file: take the line out, and set it in "
+                           "the environment or the options",
+                           place, table[row].name);
+    snprintf(label, sizeof(label), "%s%s%s", place, source->path ? "" : "the setting ",
+             table[row].name);
+    return set(settings, row, label, value, value_length, source->origin);
 }
 
-static int32_t read_options(struct settings *settings, const char *text)
+static int32_t read_options(struct settings *settings, const char *text, enum ronde__origin origin)
 {
+    const struct source source = {.origin = origin};
     int32_t status = RONDE_OK;
     while (text && *text && !status) {
         const char *entry = text;
@@ -303,22 +351,113 @@ static int32_t read_options(struct settings *settings, const char *text)
         text += length + (text[length] == ';');
         trim(&entry, &length);
         if (length) /* "slots=4;" is fine */
-            status = read_entry(settings, entry, length);
+            status = read_entry(settings, &source, entry, length);
     }
     return status;
 }
 
+static int32_t read_lines(struct settings *settings, const char *path, const char *text)
+{
+    struct source source = {.origin = RONDE__FROM_FILE, .path = path};
+    int32_t status = RONDE_OK;
+    while (*text && !status) {
+        const char *line = text;
+        size_t length = strcspn(text, "\n");
+        text += length + (text[length] == '\n');
+        source.line++;
+        trim(&line, &length);
+        if (length && *line != '#')
+            status = read_entry(settings, &source, line, length);
+    }
+    return status;
+}
+
+/* How messages call a setting, by where it came from. */
+static void write_label(const struct settings *settings, size_t row, char *label, size_t bytes)
+{
+    switch ((enum ronde__origin)settings->origin[row]) {
+    case RONDE__FROM_ENVIRONMENT: variable_name(table[row].name, label, bytes); break;
+    case RONDE__FROM_FILE:
+        snprintf(label, bytes, "%s: %s", settings->tuning_file, table[row].name);
+        break;
+    case RONDE__FROM_DEFAULT:
+    case RONDE__FROM_OPTIONS: snprintf(label, bytes, "the setting %s", table[row].name); break;
+    }
+}
+
+void ronde__settings_label(const struct settings *settings, const char *name, char *label,
+                           size_t bytes)
+{
+    write_label(settings, find_row(name, strlen(name)), label, bytes);
+}
+
+enum ronde__origin ronde__settings_origin(const struct settings *settings, const char *name)
+{
+    return (enum ronde__origin)settings->origin[find_row(name, strlen(name))];
+}
+
+/* `named` says which file. */
+static int32_t read_file(struct settings *settings, const struct settings *named)
+{
+    char label[PLACE_BYTES], *text = NULL;
+    const char *path = named->tuning_file;
+    ronde__settings_label(named, "tuning_file", label, sizeof(label));
+    int32_t status = ronde__tuning_file_read(path, label, &text);
+    if (!status && text)
+        status = read_lines(settings, path, text);
+    else if (!status && named->autotune != RONDE__AUTOTUNE_ON)
+        status = ronde__fail(RONDE_ERR_ARGUMENT,
+                             "%s is \"%s\", and there is no such file: correct the path, or let "
+                             "autotune=on write it",
+                             label, path);
+    free(text);
+    return status;
+}
+
+/* The file is read before, but named by, what wins over it. */
 int32_t ronde__settings_read(struct settings *settings, const char *text)
 {
-    struct settings read;
-    int32_t status = read_defaults(&read);
+    struct settings named, read;
+    int32_t status = read_defaults(&named);
+    read = named;
     if (!status)
-        status = read_environment(&read);
+        status = read_environment(&named);
     if (!status)
-        status = read_options(&read, text);
+        status = read_options(&named, text, RONDE__FROM_OPTIONS);
+    if (!status && *named.tuning_file) {
+        status = read_file(&read, &named);
+        if (!status)
+            status = read_environment(&read);
+        if (!status)
+            status = read_options(&read, text, RONDE__FROM_OPTIONS);
+        named = read;
+    }
     if (!status)
-        *settings = read;
+        *settings = named;
     return status;
+}
+
+int32_t ronde__settings_save(const char *path, const char *entries)
+{
+    struct settings kept, named = {.autotune = RONDE__AUTOTUNE_ON};
+    char text[ROWS * (VALUE_BYTES + 80)], value[VALUE_BYTES];
+    size_t at = 0;
+    snprintf(named.tuning_file, sizeof(named.tuning_file), "%s", path);
+    int32_t status = read_defaults(&kept);
+    if (!status)
+        status = read_file(&kept, &named);
+    if (!status)
+        status = read_options(&kept, entries, RONDE__FROM_FILE);
+    if (status)
+        return status;
+    at += (size_t)snprintf(text, sizeof(text), "# Settings of Ronde, written by autotune.\n");
+    for (size_t row = 0; row < ROWS; row++) {
+        if (kept.origin[row] == RONDE__FROM_DEFAULT)
+            continue;
+        print(&kept, &table[row], value, sizeof(value));
+        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s=%s\n", table[row].name, value);
+    }
+    return ronde__tuning_file_write(path, text);
 }
 
 int ronde__settings_row(const struct settings *settings, size_t row, const char **name, char *value,
@@ -339,30 +478,18 @@ int ronde__settings_row(const struct settings *settings, size_t row, const char 
     return 1;
 }
 
-/* What shared memory and the choice of algorithms rest on. */
-static const char *const alike[] = {"slice_bytes",    "slots",          "wire_buffer_bytes",
-                                    "cache_capacity", "ranks_per_node", "allreduce", "process_sets"};
-
-static int must_be_alike(const char *name)
-{
-    for (size_t i = 0; i < sizeof(alike) / sizeof(alike[0]); i++)
-        if (strcmp(name, alike[i]) == 0)
-            return 1;
-    return 0;
-}
-
 int32_t ronde__settings_compare(const struct settings *a, int rank_a, const struct settings *b,
                                 int rank_b)
 {
-    const char *name, *origin, *help;
+    const char *name, *from_a, *from_b, *help;
     char of_a[VALUE_BYTES], of_b[VALUE_BYTES];
-    for (size_t row = 0; ronde__settings_row(a, row, &name, of_a, VALUE_BYTES, &origin, &help) &&
-                         ronde__settings_row(b, row, &name, of_b, VALUE_BYTES, &origin, &help);
+    for (size_t row = 0; ronde__settings_row(a, row, &name, of_a, VALUE_BYTES, &from_a, &help) &&
+                         ronde__settings_row(b, row, &name, of_b, VALUE_BYTES, &from_b, &help);
          row++)
-        if (must_be_alike(name) && strcmp(of_a, of_b) != 0)
+        if (is_in(alike, name) && strcmp(of_a, of_b) != 0)
             return ronde__fail(RONDE_ERR_MISMATCH,
-                               "setting %s differs: rank %d has '%s', rank %d "
-                               "has '%s'; set the same on every rank",
-                               name, rank_a, of_a, rank_b, of_b);
+                               "setting %s differs: rank %d has '%s' (%s), rank %d has '%s' (%s); "
+                               "set the same on every rank",
+                               name, rank_a, of_a, from_a, rank_b, of_b, from_b);
     return RONDE_OK;
 }

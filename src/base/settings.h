@@ -1,6 +1,7 @@
-/* The one table of settings. Each comes from its default, then RONDE_<NAME> in the environment,
- * then the text of ronde_options.settings. A bad value is an error that names setting, value and
- * range; an unknown name in the text, or an unknown RONDE_ variable, is an error too. */
+/* The one table of settings. Each comes from its default, then a line of the file tuning_file, then
+ * RONDE_<NAME> in the environment, then the text of ronde_options.settings. A bad value is an error
+ * that names setting, value and range; an unknown name in the text or the file, or an unknown RONDE_
+ * variable, is an error too. */
 #ifndef RONDE_BASE_SETTINGS_H
 #define RONDE_BASE_SETTINGS_H
 
@@ -39,7 +40,7 @@ enum ronde__origin {
     RONDE__FROM_OPTIONS
 };
 
-/* Reads defaults, environment and `text` (NULL: none) into *settings. */
+/* Reads defaults, file, environment and `text` (NULL: none) into *settings. */
 int32_t ronde__settings_read(struct settings *settings, const char *text);
 
 /* RONDE_ERR_MISMATCH, naming setting, ranks and both values, where two ranks differ in what all
@@ -50,5 +51,15 @@ int32_t ronde__settings_compare(const struct settings *a, int rank_a, const stru
 /* One setting as "name value origin help" for people; 0 past the last row. Values fit `bytes`. */
 int ronde__settings_row(const struct settings *settings, size_t row, const char **name, char *value,
                         size_t bytes, const char **origin, const char **help);
+
+/* How messages call a setting: "RONDE_SLOTS", "the setting slots" or "PATH: slots", by where its
+ * value came from. */
+void ronde__settings_label(const struct settings *settings, const char *name, char *label,
+                           size_t bytes);
+enum ronde__origin ronde__settings_origin(const struct settings *settings, const char *name);
+
+/* Writes "name=value;..." into the tuning file, beside the settings that it has already (comments
+ * go), in one step. RONDE_ERR_ARGUMENT where what is there is no tuning file, RONDE_ERR_SYSTEM. */
+int32_t ronde__settings_save(const char *path, const char *entries);
 
 #endif

@@ -30,6 +30,11 @@ void ronde__exchange_start(struct exchange *exchange, struct net *net, int tag,
                                   .receives = {.runs = receives}};
 }
 
+void ronde__exchange_trace(struct exchange *exchange, const struct trace *trace)
+{
+    exchange->trace = trace;
+}
+
 static int is_send(const struct exchange *exchange, const struct exchange_way *way)
 {
     return way == &exchange->sends;
@@ -57,15 +62,26 @@ static int32_t post(struct exchange *exchange, const struct exchange_way *way, i
     return ronde__net_recv(exchange->net, run->data, run->bytes, rank, exchange->tag, request);
 }
 
-/* Ends what has come through in one slot of the window, and starts what is next there. */
-static int32_t step_slot(struct exchange *exchange, struct exchange_way *way,
-                         struct net_request *request, int *moved)
+static void record(const struct exchange *exchange, const struct exchange_way *way, int slot)
 {
+    if (way->begun_ns[slot])
+        ronde__trace_message(exchange->trace,
+                             is_send(exchange, way) ? TIMELINE_SEND : TIMELINE_RECV,
+                             way->rank[slot], way->runs[way->rank[slot]].bytes,
+                             way->begun_ns[slot]);
+}
+
+/* Ends what has come through in one slot of the window, and starts what is next there. */
+static int32_t step_slot(struct exchange *exchange, struct exchange_way *way, int slot, int *moved)
+{
+    struct net_request *request = &way->requests[slot];
     if (request->state) {
         int ended;
         int32_t status = ronde__net_test(exchange->net, request, &ended);
         if (status)
             return status;
+        if (ended)
+            record(exchange, way, slot);
         *moved |= ended;
     }
     while (!request->state) {
@@ -73,9 +89,13 @@ static int32_t step_slot(struct exchange *exchange, struct exchange_way *way,
         if (rank < 0)
             return RONDE_OK;
         *moved = 1;
+        way->rank[slot] = rank;
+        way->begun_ns[slot] = ronde__trace_begin(exchange->trace);
         int32_t status = post(exchange, way, rank, request);
         if (status)
             return status;
+        if (!request->state) /* gone at once */
+            record(exchange, way, slot);
     }
     return RONDE_OK;
 }
@@ -84,7 +104,7 @@ static int32_t step_way(struct exchange *exchange, struct exchange_way *way, int
 {
     int32_t status = RONDE_OK;
     for (int slot = 0; slot < EXCHANGE_WINDOW && !status; slot++)
-        status = step_slot(exchange, way, &way->requests[slot], moved);
+        status = step_slot(exchange, way, slot, moved);
     return status;
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collectives/trace.h"
 #include "net/net.h"
 
 /* A run of bytes to or from a rank. */
@@ -22,13 +23,16 @@ struct exchange_way {
     const struct run *runs;
     int places; /* of the order that were passed; the net's size: all */
     struct net_request requests[EXCHANGE_WINDOW];
+    int rank[EXCHANGE_WINDOW];         /* whose each is */
+    int64_t begun_ns[EXCHANGE_WINDOW]; /* when each was started; 0: nobody records */
 };
 
 /* All zero: never started. */
 struct exchange {
     struct net *net;
     int tag;
-    int32_t status; /* IDLE while it runs, then DONE or the error */
+    const struct trace *trace; /* NULL: none */
+    int32_t status;            /* IDLE while it runs, then DONE or the error */
     struct exchange_way sends, receives;
 };
 
@@ -37,6 +41,8 @@ struct exchange {
  * DONE. No message is started yet. */
 void ronde__exchange_start(struct exchange *exchange, struct net *net, int tag,
                            const struct run *sends, const struct run *receives);
+/* From here each message is recorded. `trace` stays the caller's until the exchange is over. */
+void ronde__exchange_trace(struct exchange *exchange, const struct trace *trace);
 /* RONDE__IDLE, RONDE__MOVED, RONDE__DONE (base/bell.h), or an error. */
 int32_t ronde__exchange_step(struct exchange *exchange);
 /* Lets go of messages that have ended by now. Never started, done, failed or given up, it is all

@@ -26,6 +26,7 @@ struct executor {
     const struct schedule *schedule;
     const int *peers;
     int tag;
+    const struct trace *trace; /* NULL: none */
     struct flow_data data;
     int32_t next_step; /* the first one after this round */
     int32_t status;    /* IDLE while it runs, then DONE or the error */
@@ -128,6 +129,11 @@ int32_t ronde__executor_open(struct executor **executor, struct net *net,
     return RONDE_OK;
 }
 
+void ronde__executor_trace(struct executor *executor, const struct trace *trace)
+{
+    executor->trace = trace;
+}
+
 /* ---- running --------------------------------------------------------------------------------- */
 
 /* Whether this flow's turn has come to post towards its peer. */
@@ -143,6 +149,8 @@ static int is_first_in_line(const struct executor *executor, const struct flow *
 static int32_t post(struct executor *executor, struct flow *flow, int *moved)
 {
     while (ronde__flow_may_post(flow) && is_first_in_line(executor, flow)) {
+        if (flow->posted == 0)
+            flow->begun_ns = ronde__trace_begin(executor->trace);
         int32_t status = ronde__flow_post(flow, &executor->data, executor->net,
                                           executor->peers[flow->step->peer], executor->tag);
         if (status)
@@ -165,6 +173,14 @@ static int may_finish(const struct executor *executor, const struct flow *flow)
     return 1;
 }
 
+static void record(const struct executor *executor, const struct flow *flow)
+{
+    if (flow->begun_ns && flow->finished == flow->segments)
+        ronde__trace_message(executor->trace,
+                             ronde__flow_sends(flow) ? TIMELINE_SEND : TIMELINE_RECV,
+                             executor->peers[flow->step->peer], flow->bytes, flow->begun_ns);
+}
+
 static int32_t finish_and_post(struct executor *executor, struct flow *flow, int *moved)
 {
     while (flow->finished < flow->posted) {
@@ -175,6 +191,7 @@ static int32_t finish_and_post(struct executor *executor, struct flow *flow, int
         if (!arrived || !may_finish(executor, flow))
             return RONDE_OK;
         ronde__flow_finish(flow, &executor->data);
+        record(executor, flow);
         *moved = 1;
         status = post(executor, flow, moved);
         if (status)

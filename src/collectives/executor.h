@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "collectives/schedule.h"
+#include "collectives/trace.h"
 #include "net/net.h"
 #include "reduce/reduce.h"
 
@@ -34,6 +35,9 @@ int32_t ronde__executor_open(struct executor **executor, struct net *net,
 /* Runs the next use with other data and blocks, without allocating where the scratch suffices. */
 int32_t ronde__executor_restart(struct executor *executor, void *data, size_t element_bytes,
                                 const struct block_map *blocks, const struct reduction *reduction);
+/* From here each step is recorded as a SEND or RECV, from its first message's start to its last
+ * one's end, reducing included. `trace` stays the caller's until the executor is closed. */
+void ronde__executor_trace(struct executor *executor, const struct trace *trace);
 /* RONDE__IDLE, RONDE__MOVED, RONDE__DONE (base/bell.h), or an error. */
 int32_t ronde__executor_step(struct executor *executor);
 /* Done or failed executors only. NULL is fine. After a failure the network may still write into

@@ -38,6 +38,7 @@ struct flow {
     size_t segments;
     size_t posted, finished; /* segments; sent, or received and taken in */
     struct flow_cursor at_post, at_finish;
+    int64_t begun_ns; /* when the first was posted; 0: nobody records */
     char *scratch; /* FLOW_WINDOW slots of segment_bytes, or fewer where there are fewer segments */
     struct net_request requests[FLOW_WINDOW]; /* of segment k: k % FLOW_WINDOW */
 };

@@ -126,56 +126,133 @@ static void list_names(char *text, size_t bytes)
                                      ronde__algorithms[a].name);
 }
 
-static int32_t read_row(struct select_row *row, const char *text, size_t length)
+/* What messages begin with: the setting and all of its text. */
+struct origin {
+    const char *label, *text;
+};
+
+static int32_t read_row(struct select_table *table, const struct origin *origin, const char *at,
+                        size_t length)
 {
-    struct reader reader = {text, text + length};
+    struct reader reader = {at, at + length};
+    struct select_row *row = &table->row[table->rows];
     int shown = length > 80 ? 80 : (int)length;
     if (!take_ranges(&reader, row))
-        return ronde__fail(RONDE_ERR_ARGUMENT,
-                           "allreduce: \"%.*s\" is not a row; write FROM-BELOW[@FIRST-LAST]:NAME, "
-                           "such as 0-16k:doubling or 64k-1m@2-4:ring",
-                           shown, text);
+        return ronde__fail(
+            RONDE_ERR_ARGUMENT,
+            "%s is \"%.80s\": \"%.*s\" is not a row; write "
+            "FROM-BELOW[@FIRST-LAST]:NAME, such as 0-16k:doubling or 64k-1m@2-4:ring",
+            origin->label, origin->text, shown, at);
     if (!take_name(&reader, &row->algorithm)) {
         char known[128];
         list_names(known, sizeof(known));
-        return ronde__fail(RONDE_ERR_ARGUMENT,
-                           "allreduce: \"%.*s\" names no algorithm of allreduce; there are %s",
-                           shown, text, known);
+        return ronde__fail(
+            RONDE_ERR_ARGUMENT,
+            "%s is \"%.80s\": \"%.*s\" names no algorithm of allreduce; there are %s",
+            origin->label, origin->text, shown, at, known);
     }
+    table->rows++;
     return RONDE_OK;
 }
 
-static int32_t read_rows(struct select_table *table, const char *text)
+static int32_t read_rows(struct select_table *table, const struct origin *origin)
 {
-    for (const char *at = text; *at;) {
+    for (const char *at = origin->text; *at;) {
         if (table->rows == USER_ROWS)
-            return ronde__fail(RONDE_ERR_ARGUMENT, "allreduce: more than %d rows in \"%.80s\"",
-                               USER_ROWS, text);
+            return ronde__fail(RONDE_ERR_ARGUMENT, "%s is \"%.80s\": more than %d rows",
+                               origin->label, origin->text, USER_ROWS);
         size_t length = strcspn(at, ",");
-        int32_t status = read_row(&table->row[table->rows], at, length);
+        int32_t status = read_row(table, origin, at, length);
         if (status)
             return status;
-        table->rows++;
         at += length;
         if (*at == ',' && !*++at)
-            return ronde__fail(RONDE_ERR_ARGUMENT,
-                               "allreduce: no row after the last comma of "
-                               "\"%.80s\"",
-                               text);
+            return ronde__fail(RONDE_ERR_ARGUMENT, "%s is \"%.80s\": no row after the last comma",
+                               origin->label, origin->text);
     }
     return RONDE_OK;
 }
 
-int32_t ronde__select_read(struct select_table *table, const char *text)
+int32_t ronde__select_read_as(struct select_table *table, const char *text, const char *label)
 {
     struct select_table read = {0};
-    int32_t status = read_rows(&read, text ? text : "");
+    const struct origin origin = {label, text ? text : ""};
+    int32_t status = read_rows(&read, &origin);
     if (status)
         return status;
     for (int i = 0; i < DEFAULTS; i++)
         read.row[read.rows++] = defaults[i];
     *table = read;
     return RONDE_OK;
+}
+
+int32_t ronde__select_read(struct select_table *table, const char *text)
+{
+    return ronde__select_read_as(table, text, "the setting allreduce");
+}
+
+/* ---- printing and changing ------------------------------------------------------------------- */
+
+static void write_number(size_t number, char *text, size_t bytes)
+{
+    static const char units[] = {'g', 'm', 'k'};
+    for (int i = 0; i < 3 && number; i++)
+        if (number % ((size_t)1 << (30 - 10 * i)) == 0) {
+            snprintf(text, bytes, "%zu%c", number >> (30 - 10 * i), units[i]);
+            return;
+        }
+    snprintf(text, bytes, "%zu", number);
+}
+
+static void write_nodes(const struct select_row *row, char *text, size_t bytes)
+{
+    text[0] = '\0';
+    if (row->below_nodes == INT_MAX && row->from_nodes)
+        snprintf(text, bytes, "@%d-", row->from_nodes);
+    else if (row->below_nodes == row->from_nodes + 1)
+        snprintf(text, bytes, "@%d", row->from_nodes);
+    else if (row->below_nodes != INT_MAX)
+        snprintf(text, bytes, "@%d-%d", row->from_nodes, row->below_nodes - 1);
+}
+
+int ronde__select_print(const struct select_table *table, char *text, size_t bytes)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < table->rows - DEFAULTS; i++) {
+        const struct select_row *row = &table->row[i];
+        char from[24], below[24] = "", nodes[32];
+        write_number(row->from_bytes, from, sizeof(from));
+        if (row->below_bytes != SIZE_MAX)
+            write_number(row->below_bytes, below, sizeof(below));
+        write_nodes(row, nodes, sizeof(nodes));
+        used += (size_t)snprintf(text + used, bytes - used, "%s%s-%s%s:%s", i ? "," : "", from,
+                                 below, nodes, ronde__algorithms[row->algorithm].name);
+        if (used >= bytes)
+            return 0;
+    }
+    return 1;
+}
+
+static int covers(const struct select_row *a, const struct select_row *b)
+{
+    return a->from_bytes <= b->from_bytes && a->below_bytes >= b->below_bytes &&
+           a->from_nodes <= b->from_nodes && a->below_nodes >= b->below_nodes;
+}
+
+int ronde__select_prefer(struct select_table *table, const struct select_row *row)
+{
+    struct select_table changed = {.rows = 1, .row = {*row}};
+    int users = table->rows - DEFAULTS;
+    for (int i = 0; i < table->rows; i++) {
+        if (i < users && covers(row, &table->row[i]))
+            continue;
+        if (changed.rows == RONDE__SELECT_ROWS)
+            return 0;
+        changed.row[changed.rows++] = table->row[i];
+    }
+    *table = changed;
+    return 1;
 }
 
 enum algorithm ronde__select(const struct select_table *table, size_t tensor_bytes, int nodes)

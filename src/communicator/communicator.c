@@ -56,7 +56,11 @@ int32_t ronde__communicator_open(struct communicator *c, struct net *net,
                                  const struct communicator_place *place,
                                  const struct settings *settings, int tag)
 {
-    *c = (struct communicator){.net = net, .tag = tag, .lanes = smallest_node(net)};
+    *c = (struct communicator){.net = net,
+                               .tag = tag,
+                               .lanes = smallest_node(net),
+                               .trace = {.global = place->global,
+                                         .process_set = place->process_set}};
     struct slots slots;
     ronde__slots_place(&slots, place->memory, net->local_size,
                        settings->slice_bytes & (size_t)LINES, settings->slots,
@@ -167,6 +171,9 @@ int32_t ronde__communicator_lane(struct communicator *c, enum algorithm algorith
         plan->schedule = ronde__schedule(algorithm, c->net->nodes, c->net->node, 0);
     if (!plan->schedule)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for a schedule of %d nodes", c->net->nodes);
-    return ronde__executor_open(&plan->executor, c->net, plan->schedule, peers, c->tag, data,
-                                c->element_bytes, &c->map, middle);
+    int32_t status = ronde__executor_open(&plan->executor, c->net, plan->schedule, peers, c->tag,
+                                          data, c->element_bytes, &c->map, middle);
+    if (!status)
+        ronde__executor_trace(plan->executor, &c->trace);
+    return status;
 }

@@ -16,6 +16,7 @@
 #include "collectives/executor.h"
 #include "collectives/node.h"
 #include "collectives/schedule.h"
+#include "collectives/trace.h"
 #include "fusion/layout.h"
 #include "net/net.h"
 #include "reduce/reduce.h"
@@ -51,7 +52,7 @@ struct communicator {
     const double *weights;        /* how much, of this node; NULL: 1 */
     struct exchange exchange;
     struct adasum *adasum;       /* NULL where none runs */
-    struct timeline *timeline;   /* NULL: nothing is recorded */
+    struct trace trace;          /* what is recorded of it */
     struct timeline_event phase; /* the running one; begin_ns 0: none */
     struct lane_plan lanes_by_algorithm[RONDE__ALGORITHMS];
 
@@ -79,6 +80,8 @@ struct communicator_place {
     struct bell *const *bells; /* [local ranks] */
     const struct arena *arena;
     const int *arena_ranks; /* [local ranks]: whose part of the arena is whose; NULL: as numbered */
+    const int *global;      /* [ranks]: their global ranks; NULL: as numbered */
+    int32_t process_set;
 };
 
 /* Bytes of shared memory that one needs on this node. */
@@ -127,8 +130,11 @@ int32_t ronde__communicator_start_adasum(struct communicator *communicator, cons
 int32_t ronde__communicator_start_gather(struct communicator *communicator, const void *in,
                                          void *out, const size_t *bytes_of);
 
-/* From here what it does is recorded in the timeline (NULL: nothing is). */
+/* From here what it does is recorded in the timeline (NULL: nothing is), without a name. */
 void ronde__communicator_trace(struct communicator *communicator, struct timeline *timeline);
+/* What its next operation is called there (NULL: nothing); the name stays the caller's until that
+ * is done. The same on all ranks, or their messages cannot be matched. */
+void ronde__communicator_label(struct communicator *communicator, const char *name, uint64_t id);
 
 /* RONDE__IDLE, MOVED, DONE or an error, after which the communicator is of no more use.
  * `communicator` is a struct communicator *. */

@@ -33,6 +33,7 @@ static void begin_wire(struct communicator *c, const struct run *sends, const st
         c->receives[rank] = is_here ? (struct run){0} : receives[rank];
     }
     ronde__exchange_start(&c->exchange, c->net, c->tag, c->sends, c->receives);
+    ronde__exchange_trace(&c->exchange, &c->trace);
     c->on_wire = 1;
 }
 

@@ -85,8 +85,11 @@ static int32_t begin_tree(struct communicator *c, int root)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for a schedule of %d nodes", net->nodes);
     c->on_wire = 1;
     c->stage = run_tree;
-    return ronde__executor_open(&c->once, net, c->once_schedule, c->carriers, c->tag,
-                                lay_out_tree(c), 1, &c->map, NULL);
+    status = ronde__executor_open(&c->once, net, c->once_schedule, c->carriers, c->tag,
+                                  lay_out_tree(c), 1, &c->map, NULL);
+    if (!status)
+        ronde__executor_trace(c->once, &c->trace);
+    return status;
 }
 
 int32_t ronde__communicator_start_broadcast(struct communicator *c, const struct piece *tensors,

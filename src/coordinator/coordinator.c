@@ -47,7 +47,7 @@ int32_t ronde__coordinator_open(struct coordinator **coordinator, struct net *ne
     c->bell = c->lobby.named[net->local_rank];
     c->patience = ronde__patience(net->local_size, settings->spin_us);
     atomic_store(&c->spin_now_ns, c->patience.spin_ns);
-    status = ronde__tuner_open(&c->tuner, settings);
+    status = ronde__tuner_open(&c->tuner, settings, net, log);
     if (!status)
         status = ronde__watch_open(&c->watch, c);
     if (!status)

@@ -37,6 +37,7 @@ enum {
     TAG_NAMED = 0,
     TAG_TRANSFER = 1,
     TAG_DIRECT = 2, /* of set 0 */
+    TAG_CLOCK = 3,  /* of set 0 */
     TAGS_PER_SET = 8,
     SETS = 500
 };
@@ -92,7 +93,7 @@ struct coordinator {
     struct set *set[SETS]; /* those of which this rank is a member */
     int sets;
     struct watch watch;
-    struct timeline *timeline; /* NULL: nothing is recorded */
+    _Atomic(struct timeline *) timeline; /* NULL: nothing is recorded; any thread may look for it */
     uint64_t lamport;
     int told;        /* of a fatal error by another node: need not tell */
     int64_t nap_ns;  /* how long the driver may sleep unrung; 0: no limit */
@@ -126,7 +127,8 @@ int32_t ronde__coordinator_wait(struct coordinator *coordinator, const struct re
 /* In caller mode, one step of progress. */
 void ronde__coordinator_poke(struct coordinator *coordinator);
 
-/* Any thread. The timeline begins to be recorded (NULL: ends), and what was is returned. */
+/* Any thread. The timeline begins to be recorded (NULL: ends). Returns what nobody records in from
+ * here: the one before, or, where there is one and shall be another, that. */
 struct timeline *ronde__coordinator_swap_timeline(struct coordinator *coordinator,
                                                   struct timeline *timeline);
 

@@ -67,11 +67,22 @@ static struct held *find_held(struct leader *leader, const struct signature *s)
     }
     struct held *held = &leader->held[leader->held_count];
     *held = (struct held){.group = s->group, .size = s->group_size};
-    held->entry = calloc(s->group_size, sizeof(struct entry *));
-    if (!held->entry)
-        return NULL;
     leader->held_count++;
     return held;
+}
+
+/* The size is what ranks say: there is room for so many as have come. */
+static int32_t keep_held(struct held *held, struct entry *entry)
+{
+    if ((held->count & (held->count - 1)) == 0) { /* full at 0, 1, 2, 4, ... */
+        size_t room = 2 * (size_t)held->count + 1;
+        struct entry **grown = realloc(held->entry, room * sizeof(struct entry *));
+        if (!grown)
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory for a group of %zu tensors", room);
+        held->entry = grown;
+    }
+    held->entry[held->count++] = entry;
+    return RONDE_OK;
 }
 
 /* All or nothing: a group is ready when all of it is. */
@@ -81,12 +92,12 @@ static int32_t hold(struct leader *leader, struct entry *entry, int64_t now)
     if (!held)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for a group of %u tensors",
                            entry->signature.group_size);
-    if (held->count == held->size)
-        return ronde__fail(RONDE_ERR_SYSTEM, "a group of %u has more tensors", held->size);
-    held->entry[held->count++] = entry;
-    if (held->count < held->size)
-        return RONDE_OK;
-    int32_t status = RONDE_OK;
+    if (held->size != entry->signature.group_size)
+        return ronde__fail(RONDE_ERR_SYSTEM, "a group of %u tensors is one of %u for '%s'",
+                           held->size, entry->signature.group_size, entry->name);
+    int32_t status = keep_held(held, entry);
+    if (status || held->count < held->size)
+        return status;
     for (uint32_t i = 0; i < held->count && !status; i++)
         status = push_ready(leader, held->entry[i], now);
     free(held->entry);
@@ -304,6 +315,8 @@ static int32_t run_bin(struct leader *leader, struct entry *const *bin, size_t n
         if (ronde__signature_has_rows(&entry->signature))
             status = sort_words(leader, entry);
         entry->batch = number;
+        ronde__tuner_note(leader->at.tuner, leader->at.set, entry->id,
+                          ronde__signature_bytes(&entry->signature));
         if (!status)
             status = run_tensor(leader, entry, i + 1 == n, number);
     }
@@ -330,7 +343,11 @@ static int32_t decide_failures(struct leader *leader)
             status = fail_tensor(leader, ready[i], seen);
         else
             ready[kept++] = ready[i];
-    leader->ready_count = kept;
+    /* Those that went along are complete no more. */
+    leader->ready_count = 0;
+    for (size_t i = 0; i < kept; i++)
+        if (ready[i]->complete)
+            ready[leader->ready_count++] = ready[i];
     return status;
 }
 
@@ -367,6 +384,7 @@ static int32_t decide_join(struct leader *leader)
 int32_t ronde__leader_decide(struct leader *leader, int64_t now_ns)
 {
     int32_t said = RONDE__IDLE;
+    ronde__tuner_step(leader->at.tuner, now_ns);
     if (leader->ready_batch_count)
         said = ronde__leader_decide_batches(leader, now_ns);
     if (said >= 0 && leader->ready_count) {

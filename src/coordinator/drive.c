@@ -293,6 +293,10 @@ struct timeline *ronde__coordinator_swap_timeline(struct coordinator *c, struct 
 {
     ronde__coordinator_take(c);
     struct timeline *before = c->timeline;
+    if (before && timeline) {
+        ronde__coordinator_release(c);
+        return timeline;
+    }
     c->timeline = timeline;
     for (int i = 0; i < c->sets; i++)
         ronde__communicator_trace(&c->set[i]->communicator, timeline);

@@ -63,27 +63,21 @@ static int32_t keep_rows(struct set *set, struct request *request, const struct 
     return RONDE_OK;
 }
 
-static void record_negotiation(struct set *set, const struct request *r)
+static void record_negotiation(struct set *set, struct request *r)
 {
-    const struct timeline_event event = {
-        .phase = TIMELINE_NEGOTIATE,
-        .name = r->tensor ? ronde__shown_name(r->tensor->kind, r->tensor->name) : "",
-        .kind = ronde__kind_name((enum kind)r->signature.kind),
-        .begin_ns = r->submitted_ns,
-        .end_ns = r->decided_ns,
-        .lamport = set->c->lamport,
-        .peer = -1,
-        .id = (uint64_t)r->generation << 32 | r->index};
+    if (!set->c->timeline || !r->submitted_ns)
+        return;
+    struct timeline_event event = ronde__set_event(set, r);
+    event.phase = TIMELINE_NEGOTIATE;
+    event.begin_ns = r->submitted_ns;
+    event.end_ns = r->decided_ns = ronde__now_ns();
     ronde__timeline_record(set->c->timeline, &event);
 }
 
 static void append(struct set *set, struct request *request)
 {
     request->decided = 1;
-    if (set->c->timeline) {
-        request->decided_ns = ronde__now_ns();
-        record_negotiation(set, request);
-    }
+    record_negotiation(set, request);
     request->next = NULL;
     set->whole_bins += request->last_of_bin;
     *(set->bins_last ? &set->bins_last->next : &set->bins) = request;
@@ -128,6 +122,7 @@ static int32_t follow_pair(struct set *set, const struct record *run)
         struct request *request = ronde__queue_match(&set->queue, kind, run);
         if (request) {
             request->decided = 1;
+            record_negotiation(set, request);
             status = ronde__transfer_start(set, request);
         }
     }
@@ -140,8 +135,10 @@ static int32_t follow_at_once(struct set *set, const struct record *run)
     if (request && request->last_rank && run->kind == KIND_JOIN && run->rank >= 0 &&
         run->rank < set->net->size)
         *request->last_rank = set->global[run->rank];
-    if (request)
+    if (request) {
+        record_negotiation(set, request);
         ronde__set_complete(set, request, RONDE_OK, NULL);
+    }
     return RONDE_OK;
 }
 

@@ -110,7 +110,7 @@ int32_t ronde__leader_completed(struct leader *leader, struct entry *entry, int6
 {
     if (leader->is_root)
         return ronde__leader_make_ready(leader, entry, now);
-    struct record up = ronde__negotiation_up(entry);
+    struct record up = ronde__negotiation_up(entry, now);
     write_up(leader, &up);
     return RONDE_OK;
 }
@@ -135,12 +135,34 @@ static int32_t take_join(struct leader *leader, struct record *record, int64_t n
     return RONDE_OK;
 }
 
+/* Joined ranks are the contributor's own, each once; rows are of ranks there are. */
+static int32_t check_words(const struct leader *leader, int contributor,
+                           const struct record *record)
+{
+    uint32_t size = (uint32_t)leader->at.net->size, below = 0;
+    int fit = record->row_words <= (record->type == RECORD_PARTIAL ? size : 2 * size);
+    for (uint32_t rank = 0; rank < size && record->absent_words; rank++)
+        below += leader->contributor_of[rank] == contributor;
+    fit &= record->absent_words <= below;
+    for (uint32_t i = 0; i < record->absent_words && fit; i++) {
+        uint64_t rank = ronde__record_word(record->absent, i);
+        fit = rank < size && leader->contributor_of[rank] == contributor;
+    }
+    return fit ? RONDE_OK
+               : ronde__fail(RONDE_ERR_SYSTEM, "%u rows and %u joined ranks from rank %d of %u",
+                             record->row_words, record->absent_words, record->rank, size);
+}
+
 static int32_t take_record(struct leader *leader, int contributor, struct record *record,
                            int64_t now)
 {
-    if (record->rank < 0 || record->rank >= leader->at.net->size)
-        return ronde__fail(RONDE_ERR_SYSTEM, "an announcement of rank %d of %d", record->rank,
-                           leader->at.net->size);
+    if (record->rank < 0 || record->rank >= leader->at.net->size ||
+        leader->contributor_of[record->rank] != contributor)
+        return ronde__fail(RONDE_ERR_SYSTEM, "an announcement of rank %d of %d from contributor %d",
+                           record->rank, leader->at.net->size, contributor);
+    int32_t status = check_words(leader, contributor, record);
+    if (status)
+        return status;
     if (*leader->at.lamport < record->lamport)
         *leader->at.lamport = record->lamport;
     if (record->type == RECORD_BATCH)
@@ -152,7 +174,7 @@ static int32_t take_record(struct leader *leader, int contributor, struct record
         return RONDE_OK;
     }
     struct entry *entry, *complete;
-    int32_t status = ronde__negotiation_open_entry(leader->negotiation, record, &entry);
+    status = ronde__negotiation_open_entry(leader->negotiation, record, &entry);
     /* Those who have announced its batch have announced it. */
     struct batch *batch = status ? NULL : ronde__batches_get(&leader->batches, entry->batch);
     if (batch && batch->announced)
@@ -340,6 +362,11 @@ static int32_t pass_on(struct leader *leader, int from, const char *message, siz
             record.type > RECORD_ERROR)
             return ronde__fail(RONDE_ERR_SYSTEM, "%zu bytes from rank %d are no decision", n,
                                leader->at.global[from]);
+        uint32_t size = (uint32_t)leader->at.net->size;
+        if ((record.row_words && record.row_words != size) || record.absent_words > size)
+            return ronde__fail(RONDE_ERR_SYSTEM, "%u rows and %u joined ranks from rank %d of %u",
+                               record.row_words, record.absent_words, leader->at.global[from],
+                               size);
         int32_t status = ronde__leader_pass_down(leader, &record);
         if (status)
             return status;
@@ -387,6 +414,8 @@ int32_t ronde__leader_take(struct leader *leader, int from, const char *message,
     int child = 0;
     while (child < leader->children && leader->child[child] != from)
         child++;
+    if (child == leader->children && (leader->is_root || from != leader->parent))
+        return ronde__fail(RONDE_ERR_SYSTEM, "a message of rank %d of the set, no neighbour", from);
     if (child == leader->children)
         return pass_on(leader, from, message, bytes);
     size_t at = 0, n;
@@ -420,7 +449,8 @@ int32_t ronde__leader_step(struct leader *leader)
         said = ronde__both(said, send_up(leader));
     if (said >= 0 && leader->is_root)
         said = ronde__both(said, ronde__leader_decide(leader, now));
-    if (said >= 0)
+    /* A failure takes its group off the table: never what is ready, which is decided soon. */
+    if (said >= 0 && !leader->ready_count)
         said = ronde__both(said, ronde__leader_check_stalls(leader, now));
     if (said >= 0)
         said = ronde__both(said, send_up(leader));

@@ -96,13 +96,31 @@ int32_t ronde__leader_take_batch(struct leader *leader, int contributor,
                                                     : RONDE_OK;
 }
 
-/* What all have announced whole runs whole. */
+/* What is measured is each tensor, as if it were decided by itself. */
+static void note_batch(struct leader *leader, const struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count && ronde__tuner_listens(leader->at.tuner); i++) {
+        const struct entry *entry = ronde__negotiation_by_number(leader->negotiation,
+                                                                 batch->ids[i]);
+        ronde__tuner_note(leader->at.tuner, leader->at.set, batch->ids[i],
+                          ronde__signature_bytes(&entry->agreed));
+    }
+}
+
+/* What all have announced whole runs whole, unless its tensors are to be planned anew. */
 int32_t ronde__leader_decide_batches(struct leader *leader, int64_t now)
 {
-    (void)now;
     int32_t status = RONDE_OK;
     for (size_t i = 0; i < leader->ready_batch_count && !status; i++) {
-        const struct batch *batch = ronde__batches_get(&leader->batches, leader->ready_batches[i]);
+        struct batch *batch = ronde__batches_get(&leader->batches, leader->ready_batches[i]);
+        /* Who has joined since has announced the batch, and would count as absent. */
+        if (ronde__tuner_renews(leader->at.tuner) &&
+            !ronde__negotiation_joined(leader->negotiation)) {
+            batch->sent = 0; /* it does not run whole after all */
+            status = ronde__leader_spread_batch(leader, batch, now);
+            continue;
+        }
+        note_batch(leader, batch);
         const struct entry *entry = ronde__negotiation_by_number(leader->negotiation,
                                                                  batch->ids[0]);
         struct record run = {.type = RECORD_RUN_BATCH,

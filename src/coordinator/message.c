@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/dtype.h"
+#include "collectives/schedule.h"
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
@@ -114,6 +115,9 @@ struct record ronde__record_error(uint8_t kind, const char *name, uint32_t name_
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* More than the longest text there is, a stall's; so that any decision fits into a node's ring. */
+enum { TEXT_ROOM = 8192 };
+
 struct reader {
     const char *at;
     size_t left;
@@ -154,11 +158,34 @@ static void get_signature(struct reader *in, struct signature *s)
     get(in, &s->group, sizeof(s->group));
     get(in, &s->group_size, sizeof(s->group_size));
     if (in->bad || s->dimensions > SHAPE_DIMENSIONS || s->kind >= KINDS ||
-        !ronde__dtype_is_valid(s->dtype) || !ronde__op_is_valid(s->op)) {
+        !ronde__dtype_is_valid(s->dtype) || !ronde__op_is_valid(s->op) ||
+        (s->group && !s->group_size)) {
         in->bad = 1;
         return;
     }
     get(in, s->shape, s->dimensions * sizeof(s->shape[0]));
+}
+
+/* What is written always: of pairs both ends are sends, tensors have names or numbers. */
+static int is_possible(const struct head *head)
+{
+    const unsigned flags = RECORD_CACHEABLE | RECORD_LAST | RECORD_RECEIVES | RECORD_SIGNED;
+    int is_named = head->type == RECORD_ANNOUNCE || head->type == RECORD_PARTIAL ||
+                   head->type == RECORD_ERROR || (head->type == RECORD_RUN && head->id == NO_ID);
+    return head->type >= RECORD_ANNOUNCE && head->type <= RECORD_PONG && head->kind <= KIND_SEND &&
+           !(head->flags & ~flags) &&
+           (head->type != RECORD_ANNOUNCE || head->flags & RECORD_SIGNED) &&
+           head->algorithm < RONDE__ALGORITHMS && ronde__algorithms[head->algorithm].is_allreduce &&
+           head->name_bytes <= NAME_ROOM && (head->name_bytes || !is_named) &&
+           head->text_bytes <= TEXT_ROOM;
+}
+
+/* Names are texts of C, and a signature is of the record's kind. */
+static int is_consistent(const struct record *r)
+{
+    int is_same = r->signature.kind == r->kind ||
+                  (r->signature.kind == KIND_RECV && r->kind == KIND_SEND);
+    return !memchr(r->name, 0, r->name_bytes) && (is_same || !(r->flags & RECORD_SIGNED));
 }
 
 int ronde__record_read(struct record *r, const void *bytes, size_t n)
@@ -166,8 +193,7 @@ int ronde__record_read(struct record *r, const void *bytes, size_t n)
     struct reader in = {bytes, n, 0};
     struct head head = {0};
     get(&in, &head, sizeof(head));
-    if (in.bad || head.type < RECORD_ANNOUNCE || head.type > RECORD_PONG || head.kind >= KINDS ||
-        head.name_bytes > NAME_ROOM)
+    if (in.bad || !is_possible(&head))
         return 0;
     *r = (struct record){.type = head.type,
                          .kind = head.kind,
@@ -186,13 +212,13 @@ int ronde__record_read(struct record *r, const void *bytes, size_t n)
                          .text_bytes = head.text_bytes,
                          .row_words = head.row_words,
                          .absent_words = head.absent_words};
-    if (head.type == RECORD_ANNOUNCE || (head.flags & RECORD_SIGNED))
+    if (head.flags & RECORD_SIGNED)
         get_signature(&in, &r->signature);
     r->name = take(&in, r->name_bytes);
     r->text = take(&in, r->text_bytes);
     r->rows = take(&in, (size_t)r->row_words * sizeof(uint64_t));
     r->absent = take(&in, (size_t)r->absent_words * sizeof(uint64_t));
-    return !in.bad && in.left == 0;
+    return !in.bad && in.left == 0 && is_consistent(r);
 }
 
 int ronde__record_next(const char *message, size_t bytes, size_t *at, const char **record,

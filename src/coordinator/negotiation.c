@@ -188,6 +188,7 @@ static void begin_tally(struct negotiation *n, struct entry *entry, int64_t now_
 
 static void end_tally(struct negotiation *n, struct entry *entry)
 {
+    entry->doomed = 0; /* an error of what nobody here has announced dooms too */
     if (!has_tally(n, entry))
         return;
     *(entry->earlier ? &entry->earlier->later : &n->oldest) = entry->later;
@@ -347,19 +348,51 @@ static int32_t complete_pair(struct negotiation *n, struct entry *entry)
     entry->complete = 1;
     if (entry->announced == 2 || entry->conflict)
         return RONDE_OK;
-    int end = entry->ends[0] < 0, other = entry->ends[1 - end];
+    int end = entry->ends[0] < 0; /* that is there */
     return keep_conflict(entry,
                          ronde__text("%s '%s': a rank has joined that rank %d waits for",
                                      end ? "recv" : "send", ronde__shown_name(entry->kind, entry->name),
-                                     n->family.global[other]));
+                                     n->family.global[entry->ends[end]]));
 }
 
-/* The end that has not announced, as a rank; from the name "3>5:name". */
+/* The sender (0) or the receiver (1) of a pair, as a rank; from its name "3>5:name". */
+static int end_of(const struct entry *entry, int which)
+{
+    const char *text = which ? strchr(entry->name, '>') + 1 : entry->name;
+    return (int)strtol(text, NULL, 10);
+}
+
 int ronde__negotiation_missing_end(const struct entry *entry)
 {
-    char *after;
-    int from = (int)strtol(entry->name, &after, 10);
-    return entry->ends[0] < 0 ? from : (int)strtol(after + 1, NULL, 10);
+    return end_of(entry, entry->ends[0] < 0 ? 0 : 1);
+}
+
+/* The length of a rank's number and the letter after it, or 0: it is no rank of these. */
+static size_t rank_length(const char *text, size_t bytes, char after, int ranks)
+{
+    int64_t rank = 0;
+    for (size_t i = 0; i < bytes && rank < ranks; i++) {
+        if (text[i] == after)
+            return i ? i + 1 : 0;
+        if (text[i] < '0' || text[i] > '9')
+            return 0;
+        rank = 10 * rank + (text[i] - '0');
+    }
+    return 0;
+}
+
+/* Only the root hears of pairs, from their ends. */
+static int32_t check_pair(const struct negotiation *n, const struct record *record)
+{
+    size_t from = rank_length(record->name, record->name_bytes, '>', n->family.size);
+    size_t to = from ? rank_length(record->name + from, record->name_bytes - from, ':',
+                                   n->family.size)
+                     : 0;
+    if (to && record->type == RECORD_ANNOUNCE)
+        return RONDE_OK;
+    return ronde__fail(RONDE_ERR_SYSTEM, "'%.*s' of rank %d is no pair of %d ranks",
+                       (int)record->name_bytes, record->name, n->family.global[record->rank],
+                       n->family.size);
 }
 
 static int is_complete(const struct negotiation *n, const struct entry *entry)
@@ -388,7 +421,11 @@ int32_t ronde__negotiation_completes(struct negotiation *n, struct entry *entry,
 
 static int32_t count_end(struct negotiation *n, struct entry *entry, const struct record *record)
 {
-    int32_t *end = &entry->ends[record->flags & RECORD_RECEIVES ? 1 : 0];
+    int which = record->flags & RECORD_RECEIVES ? 1 : 0;
+    int32_t *end = &entry->ends[which];
+    if (record->rank != end_of(entry, which))
+        return ronde__fail(RONDE_ERR_SYSTEM, "rank %d announced an end of '%s' that is not its own",
+                           n->family.global[record->rank], entry->name);
     if (*end >= 0)
         return ronde__fail(RONDE_ERR_SYSTEM, "'%s' was announced twice by rank %d", entry->name,
                            n->family.global[record->rank]);
@@ -476,17 +513,30 @@ int32_t ronde__negotiation_open_entry(struct negotiation *n, const struct record
                                       struct entry **entry)
 {
     int by_number = record->type == RECORD_CACHED;
+    if (record->kind == KIND_SEND && !by_number) {
+        int32_t status = check_pair(n, record);
+        if (status)
+            return status;
+    }
     *entry = by_number ? ronde__negotiation_by_number(n, record->id)
                        : ronde__negotiation_find(n, record->kind, record->name, record->name_bytes);
-    if (!*entry && by_number)
-        return ronde__fail(RONDE_ERR_SYSTEM, "rank %d announced number %u, which nobody was given",
-                           record->rank, record->id);
+    if (by_number && (!*entry || (*entry)->kind != record->kind))
+        return ronde__fail(RONDE_ERR_SYSTEM,
+                           "rank %d announced %s number %u, which nobody was given", record->rank,
+                           ronde__kind_name((enum kind)record->kind), record->id);
     if (!*entry && !(*entry = make(n, record)))
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for the name of a tensor");
     return RONDE_OK;
 }
 
-struct record ronde__negotiation_up(const struct entry *entry)
+/* At least 1 where there is one, however late it is. */
+static uint32_t deadline_left_ms(const struct entry *entry, int64_t now_ns)
+{
+    int64_t left = (entry->deadline_ns - now_ns) / 1000000;
+    return !entry->deadline_ns ? 0 : left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (uint32_t)left;
+}
+
+struct record ronde__negotiation_up(const struct entry *entry, int64_t now_ns)
 {
     int by_number = entry->cached_only && entry->id != NO_ID;
     return (struct record){
@@ -495,6 +545,7 @@ struct record ronde__negotiation_up(const struct entry *entry)
         .flags = (uint8_t)(entry->cacheable ? RECORD_CACHEABLE : 0),
         .id = entry->id,
         .rank = entry->rank,
+        .deadline_ms = deadline_left_ms(entry, now_ns),
         .seen = entry->seen,
         .signature = entry->signature,
         .name = entry->name,
@@ -549,6 +600,17 @@ void ronde__negotiation_ran(struct negotiation *n, struct entry *entry)
     end_tally(n, entry);
 }
 
+/* One number, one tensor, for ever. */
+static int32_t check_number(const struct negotiation *n, const struct entry *entry, uint32_t id)
+{
+    int is_free = id == NO_ID || (id < n->capacity && (!n->by_id[id] || n->by_id[id] == entry));
+    if (is_free && (entry->id == NO_ID || entry->id == id))
+        return RONDE_OK;
+    return ronde__fail(RONDE_ERR_SYSTEM,
+                       "'%s' is to have number %u, but it has %u, or another has it", entry->name,
+                       id, entry->id);
+}
+
 int32_t ronde__negotiation_follow(struct negotiation *n, const struct record *decision,
                                   uint64_t decisions)
 {
@@ -566,6 +628,9 @@ int32_t ronde__negotiation_follow(struct negotiation *n, const struct record *de
         return RONDE_OK;
     entry->void_before = stalled ? decisions : 0;
     if (decision->type == RECORD_RUN) {
+        int32_t status = check_number(n, entry, decision->id);
+        if (status)
+            return status;
         /* Where all have joined below here nobody has announced it. */
         entry->agreed = decision->flags & RECORD_SIGNED ? decision->signature : entry->signature;
         entry->id = decision->id;

@@ -87,7 +87,7 @@ int32_t ronde__negotiation_completes(struct negotiation *negotiation, struct ent
 void ronde__negotiation_unjoin(struct negotiation *negotiation);
 
 /* What the subtree announces upwards for a complete entry. */
-struct record ronde__negotiation_up(const struct entry *entry);
+struct record ronde__negotiation_up(const struct entry *entry, int64_t now_ns);
 
 /* The number that the entry has, or gets now; NO_ID where numbers are used up or it may have none. */
 uint32_t ronde__negotiation_number(struct negotiation *negotiation, const struct entry *entry);

@@ -234,29 +234,35 @@ static int is_fused(const struct request *r)
     return 0;
 }
 
+static void record_queue(struct set *set, const struct request *r)
+{
+    struct timeline_event event = ronde__set_event(set, r);
+    event.phase = TIMELINE_QUEUE;
+    event.begin_ns = r->decided_ns;
+    event.end_ns = set->job.begun_ns;
+    if (r->decided_ns)
+        ronde__timeline_record(set->c->timeline, &event);
+}
+
+/* A bin of one tensor goes by its name. */
 static void record_start(struct set *set)
 {
     const struct request *r = set->job.first;
+    int is_one = r->last_of_bin && !r->ghost;
     set->job.begun_ns = ronde__now_ns();
-    struct timeline_event event = {.phase = TIMELINE_CYCLE,
-                                   .kind = ronde__kind_name((enum kind)r->signature.kind),
-                                   .begin_ns = set->job.begun_ns,
-                                   .end_ns = set->job.begun_ns,
-                                   .lamport = ++set->c->lamport,
-                                   .peer = -1,
-                                   .process_set = set->id};
+    const struct timeline_event event = {.phase = TIMELINE_CYCLE,
+                                         .kind = ronde__kind_name((enum kind)r->signature.kind),
+                                         .begin_ns = set->job.begun_ns,
+                                         .end_ns = set->job.begun_ns,
+                                         .lamport = ++set->c->lamport,
+                                         .peer = -1,
+                                         .process_set = set->id};
     ronde__timeline_record(set->c->timeline, &event);
-    event.phase = TIMELINE_QUEUE;
-    for (;; r = r->next) {
-        if (!r->ghost) {
-            event.name = r->tensor->name;
-            event.begin_ns = r->decided_ns;
-            event.id = (uint64_t)r->generation << 32 | r->index;
-            ronde__timeline_record(set->c->timeline, &event);
-        }
-        if (r->last_of_bin)
-            break;
-    }
+    ronde__communicator_label(&set->communicator, is_one ? r->tensor->name : NULL,
+                              is_one ? ronde__handle_of(r) : 0);
+    for (; !r->last_of_bin; r = r->next)
+        record_queue(set, r);
+    record_queue(set, r);
 }
 
 static int32_t start(struct set *set, struct request *first)

@@ -89,7 +89,9 @@ static int32_t open_rooms(struct set *set)
     const struct communicator_place place = {.memory = set->memory,
                                              .bells = set->bells,
                                              .arena = c->arena,
-                                             .arena_ranks = set->lobby_ranks};
+                                             .arena_ranks = set->lobby_ranks,
+                                             .global = set->global,
+                                             .process_set = set->id};
     int32_t status = ronde__communicator_open(&set->communicator, set->net, &place, c->settings,
                                               set->slot * TAGS_PER_SET + TAG_NAMED);
     if (status)
@@ -233,20 +235,46 @@ int32_t ronde__set_submit_group(struct set *set, char *const *names, struct requ
 
 /* ---- completing ------------------------------------------------------------------------------ */
 
+struct timeline_event ronde__set_event(const struct set *set, const struct request *r)
+{
+    const struct tensor *tensor = r->tensor;
+    return (struct timeline_event){
+        .name = tensor ? ronde__shown_name(tensor->kind, tensor->name) : NULL,
+        .kind = ronde__kind_name((enum kind)r->signature.kind),
+        .bytes = r->count * ronde_dtype_bytes(r->signature.dtype),
+        .lamport = set->c->lamport,
+        .id = ronde__handle_of(r),
+        .peer = -1,
+        .process_set = set->id};
+}
+
+/* A pair's message, if there was one. Both ends call it the same, so that they can be matched. */
+static void record_message(struct set *set, const struct request *r, struct timeline_event event)
+{
+    event.phase = r->signature.kind == KIND_SEND ? TIMELINE_SEND : TIMELINE_RECV;
+    event.kind = ronde__kind_name(KIND_SEND);
+    event.begin_ns = r->decided_ns;
+    event.lamport = 0; /* data carry no stamp */
+    event.peer = set->global[r->peer];
+    if (event.bytes && r->decided_ns && !r->status)
+        ronde__timeline_record(set->c->timeline, &event);
+}
+
+/* Not of what was submitted before recording began, or is the library's own. */
 static void record_operation(struct set *set, const struct request *r)
 {
-    const char *name = r->tensor ? ronde__shown_name(r->tensor->kind, r->tensor->name) : "";
-    const struct timeline_event event = {
-        .phase = TIMELINE_OPERATION,
-        .name = name,
-        .kind = ronde__kind_name((enum kind)r->signature.kind),
-        .begin_ns = r->submitted_ns,
-        .end_ns = ronde__now_ns(),
-        .bytes = r->count * ronde_dtype_bytes(r->signature.dtype),
-        .lamport = ++set->c->lamport,
-        .peer = -1,
-        .id = (uint64_t)r->generation << 32 | r->index,
-        .status = r->status};
+    struct timeline_event event = ronde__set_event(set, r);
+    int is_pair = r->signature.kind == KIND_SEND || r->signature.kind == KIND_RECV;
+    ronde__watch_tell_clock(set->c);
+    if (!r->submitted_ns)
+        return;
+    event.phase = TIMELINE_OPERATION;
+    event.begin_ns = r->submitted_ns;
+    event.end_ns = ronde__now_ns();
+    event.lamport = ++set->c->lamport;
+    event.status = r->status;
+    if (is_pair)
+        record_message(set, r, event);
     ronde__timeline_record(set->c->timeline, &event);
 }
 

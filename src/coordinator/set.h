@@ -116,6 +116,8 @@ int32_t ronde__set_run(struct set *set);
 /* Ends a request with a status and, on an error, its text. The request may be gone at return. */
 void ronde__set_complete(struct set *set, struct request *request, int32_t status,
                          const char *text);
+/* What every event of the request in the timeline has. */
+struct timeline_event ronde__set_event(const struct set *set, const struct request *request);
 /* Starts a bin of the kinds of run_move.c. RONDE__DONE where there is nothing to do. */
 int32_t ronde__set_start_move(struct set *set, struct request *request);
 /* How a request of these kinds ends: its status, RONDE_OK or RONDE_ERR_TRUNCATED. */

@@ -93,8 +93,8 @@ static int32_t look_at_local(struct coordinator *c, int64_t now)
 
 /* ---- between nodes --------------------------------------------------------------------------- */
 
-static int32_t post(struct coordinator *c, int to, uint8_t type, const uint64_t *clock,
-                    uint32_t words)
+int32_t ronde__watch_post(struct coordinator *c, int to, uint8_t type, const int64_t *words,
+                          uint32_t n)
 {
     struct writer message = {0};
     const struct message_head head = {0};
@@ -102,8 +102,8 @@ static int32_t post(struct coordinator *c, int to, uint8_t type, const uint64_t 
                                   .id = NO_ID,
                                   .rank = c->net->rank,
                                   .lamport = ++c->lamport,
-                                  .rows = clock,
-                                  .row_words = words};
+                                  .rows = words,
+                                  .row_words = n};
     message.data = malloc(sizeof(head) + 256);
     if (!message.data)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for a heartbeat");
@@ -119,9 +119,8 @@ static int32_t post(struct coordinator *c, int to, uint8_t type, const uint64_t 
 
 static int32_t ask(struct coordinator *c, int neighbour, int64_t now)
 {
-    const uint64_t sent = (uint64_t)now;
     c->watch.asked_ns[neighbour] = now;
-    return post(c, c->watch.neighbour[neighbour], RECORD_PING, &sent, 1);
+    return ronde__watch_post(c, c->watch.neighbour[neighbour], RECORD_PING, &now, 1);
 }
 
 static int32_t look_at_nodes(struct coordinator *c, int64_t now)
@@ -148,35 +147,6 @@ void ronde__watch_heard(struct coordinator *c, int from, int64_t now)
             c->watch.heard_ns[i] = now;
 }
 
-/* rows of a PONG: when it was asked (their clock), when it was heard and answered (the answerer's),
- * and the answerer's own offset and error against node 0. */
-enum { PONG_WORDS = 5 };
-
-static void learn_clock(struct coordinator *c, int from, const struct record *pong, int64_t now)
-{
-    struct watch *w = &c->watch;
-    if (c->net->node == 0 || from != w->neighbour[0] || pong->row_words != PONG_WORDS)
-        return;
-    int64_t word[PONG_WORDS];
-    for (int i = 0; i < PONG_WORDS; i++)
-        word[i] = (int64_t)ronde__record_word(pong->rows, (size_t)i);
-    if (word[4] == INT64_MAX)
-        return;
-    int64_t there = word[1] - word[0], back = word[2] - now;
-    int64_t turn = (now - word[0]) - (word[2] - word[1]);
-    int64_t error = turn / 2 + 1 + word[4];
-    /* An older measurement is as much worse as clocks may have drifted apart since: 50 ppm. */
-    int64_t aged = w->error_ns == INT64_MAX ? INT64_MAX
-                                            : w->error_ns + (now - w->measured_ns) / 20000;
-    if (error > aged)
-        return;
-    w->offset_ns = (there + back) / 2 + word[3];
-    w->error_ns = error;
-    w->measured_ns = now;
-    if (c->timeline)
-        ronde__timeline_set_clock(c->timeline, w->offset_ns, w->error_ns);
-}
-
 int32_t ronde__watch_take(struct coordinator *c, int from, const struct record *record)
 {
     struct watch *w = &c->watch;
@@ -184,14 +154,19 @@ int32_t ronde__watch_take(struct coordinator *c, int from, const struct record *
     if (c->lamport < record->lamport)
         c->lamport = record->lamport;
     if (record->type == RECORD_PONG) {
-        learn_clock(c, from, record, now);
+        int64_t word[PONG_WORDS];
+        for (size_t i = 0; i < PONG_WORDS && record->row_words == PONG_WORDS; i++)
+            word[i] = (int64_t)ronde__record_word(record->rows, i);
+        if (c->net->node > 0 && from == w->neighbour[0] && record->row_words == PONG_WORDS)
+            ronde__watch_learn_clock(c, word, now);
         return RONDE_OK;
     }
-    w->concern_ns = now + w->heartbeat_ns;
-    const uint64_t clock[PONG_WORDS] = {record->row_words ? ronde__record_word(record->rows, 0) : 0,
-                                        (uint64_t)now, (uint64_t)ronde__now_ns(),
-                                        (uint64_t)w->offset_ns, (uint64_t)w->error_ns};
-    return post(c, from, RECORD_PONG, clock, PONG_WORDS);
+    if (record->row_words == 1) /* else it is about the clock alone */
+        w->concern_ns = now + w->heartbeat_ns;
+    int64_t word[PONG_WORDS];
+    int64_t asked = record->row_words ? (int64_t)ronde__record_word(record->rows, 0) : 0;
+    ronde__watch_answer(c, asked, now, word);
+    return ronde__watch_post(c, from, RECORD_PONG, word, PONG_WORDS);
 }
 
 /* ---- the look -------------------------------------------------------------------------------- */
@@ -216,8 +191,9 @@ static void begin(struct watch *w, int local_size)
 int32_t ronde__watch_look(struct coordinator *c, int64_t now)
 {
     struct watch *w = &c->watch;
-    if (!w->heartbeat_ns || now < w->look_ns)
-        return RONDE_OK;
+    int32_t status = ronde__watch_ask_clock(c, now);
+    if (status || !w->heartbeat_ns || now < w->look_ns)
+        return status;
     int64_t each = w->heartbeat_ns / (2 * QUARTERS);
     /* Whoever was not looking cannot tell how long the others have been silent. */
     if (now - w->look_ns > w->heartbeat_ns / 2)
@@ -229,6 +205,6 @@ int32_t ronde__watch_look(struct coordinator *c, int64_t now)
     w->watching = concerned;
     if (!concerned)
         return RONDE_OK;
-    int32_t status = look_at_local(c, now);
+    status = look_at_local(c, now);
     return status ? status : look_at_nodes(c, now);
 }

@@ -14,7 +14,7 @@ int32_t ronde__lobby_open(struct lobby *lobby, struct net *net)
     *lobby = (struct lobby){.net = net, .region = {.file = -1}};
     struct bell **lists = calloc(2 * ranks, sizeof(struct bell *));
     int32_t status = ronde__region_open(&lobby->region, net,
-                                        sizeof(struct lobby_fatal) +
+                                        sizeof(struct lobby_fatal) + sizeof(struct lobby_clock) +
                                             ranks * sizeof(struct lobby_rank),
                                         REGION_COMMITTED);
     if (!status && !lists)
@@ -27,7 +27,8 @@ int32_t ronde__lobby_open(struct lobby *lobby, struct net *net)
         return status;
     }
     lobby->fatal = (struct lobby_fatal *)(void *)lobby->region.base;
-    lobby->of = (struct lobby_rank *)(void *)(lobby->region.base + sizeof(struct lobby_fatal));
+    lobby->clock = (struct lobby_clock *)(void *)(lobby->fatal + 1);
+    lobby->of = (struct lobby_rank *)(void *)(lobby->clock + 1);
     lobby->named = lists;
     lobby->direct = lists + ranks;
     for (size_t rank = 0; rank < ranks; rank++) {
@@ -61,6 +62,36 @@ int32_t ronde__lobby_fatal(const struct lobby *lobby)
     if (atomic_load_explicit(&fatal->state, memory_order_acquire) != FATAL_WRITTEN)
         return RONDE_OK;
     return ronde__fail_text(fatal->status, fatal->text);
+}
+
+/* The turn is odd while the leader writes. Who has read anything new of a measurement, by these
+ * acquires of its releases, then sees that the turn has changed. */
+void ronde__lobby_set_clock(struct lobby *lobby, int64_t offset_ns, int64_t error_ns,
+                            int64_t measured_ns)
+{
+    struct lobby_clock *clock = lobby->clock;
+    uint32_t turn = atomic_load_explicit(&clock->turn, memory_order_relaxed);
+    atomic_store_explicit(&clock->turn, turn + 1, memory_order_relaxed);
+    atomic_store_explicit(&clock->offset_ns, offset_ns, memory_order_release);
+    atomic_store_explicit(&clock->error_ns, error_ns, memory_order_release);
+    atomic_store_explicit(&clock->measured_ns, measured_ns, memory_order_release);
+    atomic_store_explicit(&clock->turn, turn + 2, memory_order_release);
+}
+
+uint32_t ronde__lobby_read_clock(const struct lobby *lobby, int64_t *offset_ns, int64_t *error_ns,
+                                 int64_t *measured_ns)
+{
+    const struct lobby_clock *clock = lobby->clock;
+    for (;;) {
+        uint32_t turn = atomic_load_explicit(&clock->turn, memory_order_acquire);
+        if (!turn)
+            return 0;
+        *offset_ns = atomic_load_explicit(&clock->offset_ns, memory_order_acquire);
+        *error_ns = atomic_load_explicit(&clock->error_ns, memory_order_acquire);
+        *measured_ns = atomic_load_explicit(&clock->measured_ns, memory_order_acquire);
+        if (turn % 2 == 0 && atomic_load_explicit(&clock->turn, memory_order_relaxed) == turn)
+            return turn;
+    }
 }
 
 int ronde__lobby_is_alive(const struct lobby *lobby, int local_rank)

@@ -28,10 +28,19 @@ struct lobby_fatal {
     char text[500];
 };
 
+/* This node's clock against node 0's, as the leader has measured it: theirs = ours + offset, give
+ * or take error, which grows as clocks drift apart since then. */
+struct lobby_clock {
+    _Alignas(LOBBY_LINE) _Atomic uint32_t turn; /* grows with each measurement; 0: none yet */
+    _Atomic uint32_t wanted;                    /* 1: the leader shall measure anew */
+    _Atomic int64_t offset_ns, error_ns, measured_ns;
+};
+
 struct lobby {
     const struct net *net;
     struct region region;
     struct lobby_fatal *fatal;
+    struct lobby_clock *clock;
     struct lobby_rank *of;       /* [local ranks] */
     struct bell **named, **direct; /* [local ranks]: the lists that communicators take */
 };
@@ -47,6 +56,12 @@ int32_t ronde__lobby_fatal(const struct lobby *lobby);
 /* That, or a rank of the node whose process has ended: RONDE_ERR_PEER, naming it. Costs a system
  * call a rank, so it looks no more often than every LOBBY_LOOK_NS since *looked_ns. */
 int32_t ronde__lobby_trouble(const struct lobby *lobby, int64_t *looked_ns);
+/* By one rank of the node, one thread at a time. */
+void ronde__lobby_set_clock(struct lobby *lobby, int64_t offset_ns, int64_t error_ns,
+                            int64_t measured_ns);
+/* Any thread. Returns the turn of what was read; 0: nothing was. */
+uint32_t ronde__lobby_read_clock(const struct lobby *lobby, int64_t *offset_ns, int64_t *error_ns,
+                                 int64_t *measured_ns);
 /* 1 where that local rank's process lives. */
 int ronde__lobby_is_alive(const struct lobby *lobby, int local_rank);
 

@@ -2,7 +2,7 @@
 #ifndef RONDE_TEST_STRESS_DATA_H
 #define RONDE_TEST_STRESS_DATA_H
 
-#include "stress/plan.h"
+#include "plan.h"
 
 /* ---- what is moved --------------------------------------------------------------------------- */
 
@@ -122,8 +122,7 @@ static inline int divisor_of(const struct operation *op)
 }
 
 /* One period of the result. */
-static inline size_t reduction_result(const struct operation *op, unsigned char *data,
-                                      size_t count)
+static inline size_t reduction_result(const struct operation *op, unsigned char *data, size_t count)
 {
     struct sampling what = sampling_of(op);
     struct members members = salted_members(op);

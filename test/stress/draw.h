@@ -2,13 +2,13 @@
 #ifndef RONDE_TEST_STRESS_DRAW_H
 #define RONDE_TEST_STRESS_DRAW_H
 
-#include "stress/plan.h"
+#include "plan.h"
 
 /* Mostly small; all that a kind moves on one rank is at most 1 MiB or so. */
 static inline size_t draw_bytes(uint64_t *dice)
 {
     size_t kind = dice_below(dice, 100);
-    return kind < 4 ? 0
+    return kind < 4    ? 0
            : kind < 55 ? 1 + dice_below(dice, 512)
            : kind < 85 ? 1 + dice_below(dice, 16 << 10)
            : kind < 97 ? 1 + dice_below(dice, 128 << 10)
@@ -31,6 +31,7 @@ static inline void draw_size(uint64_t *dice, struct operation *op)
         n *= 4;
     }
     op->count = count / op->row_count / (op->kind == REDUCESCATTER ? 1 : n);
+    op->count = op->kind == SPARSE && op->count > 60 ? 60 : op->count;
     op->rows_are_even = chance(dice, 40);
     op->splits_are_given = (op->kind == ALLTOALL && !op->rows_are_even) || chance(dice, 50);
 }
@@ -157,8 +158,8 @@ static inline void draw_unit(uint64_t *dice, struct phase *phase, int window, un
                              int *number)
 {
     struct unit *unit = &phase->window[window].units[phase->window[window].n++];
-    const struct plan_set *set = &phase->set[chance(dice, 50) ? 0
-                                             : dice_below(dice, (size_t)phase->sets)];
+    const struct plan_set *set =
+        &phase->set[chance(dice, 50) ? 0 : dice_below(dice, (size_t)phase->sets)];
     int is_grouped = key && chance(dice, 8);
     unit->first = phase->n;
     unit->n = is_grouped ? 2 + (int)dice_below(dice, 3) : 1;
@@ -171,7 +172,7 @@ static inline void draw_unit(uint64_t *dice, struct phase *phase, int window, un
         op->number = (*number)++;
         draw_name(dice, phase, op, unit, i);
     }
-    if (is_grouped && chance(dice, 15) && phase->operations[unit->first].present.n > 1) {
+    if (is_grouped && !getenv("NOGROUP") && chance(dice, 15) && phase->operations[unit->first].present.n > 1) {
         int odd = phase->operations[unit->first].present.ranks[0];
         for (int i = 0; i < unit->n; i++) {
             phase->operations[unit->first + i].plant = OTHER_GROUP;
@@ -188,8 +189,8 @@ static inline void move_operation(const struct phase *phase, struct operation *o
     enum plant plant = op->plant;
     op->plant = AGREED;
     set_present(phase, op, window);
-    if (op->plant == AGREED && (plant == NO_WEIGHT || plant == NO_ROOM ||
-                                (plant != ROOT_JOINED && op->present.n > 1)))
+    if (op->plant == AGREED &&
+        (plant == NO_WEIGHT || plant == NO_ROOM || (plant != ROOT_JOINED && op->present.n > 1)))
         op->plant = plant;
     if (op->plant != NO_WEIGHT && op->odd >= 0 && !is_present(op, op->odd))
         op->plant = op->plant == ROOT_JOINED ? ROOT_JOINED : AGREED;

@@ -8,8 +8,8 @@
 #ifndef RONDE_TEST_STRESS_PLAN_H
 #define RONDE_TEST_STRESS_PLAN_H
 
-#include "samples.h"
-#include "trial.h"
+#include "../samples.h"
+#include "../trial.h"
 
 enum kind {
     ALLREDUCE,
@@ -189,10 +189,11 @@ static inline struct operation seen_by(const struct operation *op, int rank)
         return seen;
     switch (op->plant) {
     case OTHER_DTYPE: { /* as large, or smaller */
-        static const int32_t others[] = {RONDE_UINT8,    RONDE_INT8,    RONDE_UINT8, RONDE_INT16,
-                                         RONDE_UINT16,   RONDE_INT32,   RONDE_UINT32, RONDE_INT64,
-                                         RONDE_UINT64,   RONDE_BFLOAT16, RONDE_FLOAT16,
-                                         RONDE_BFLOAT16, RONDE_FLOAT32};
+        static const int32_t others[] = {RONDE_UINT8,    RONDE_INT8,    RONDE_UINT8,
+                                         RONDE_INT16,    RONDE_UINT16,  RONDE_INT32,
+                                         RONDE_UINT32,   RONDE_INT64,   RONDE_UINT64,
+                                         RONDE_BFLOAT16, RONDE_FLOAT16, RONDE_BFLOAT16,
+                                         RONDE_FLOAT32};
         seen.dtype = others[op->dtype];
         break;
     }
