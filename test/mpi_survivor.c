@@ -229,7 +229,6 @@ int main(int argc, char **argv)
     const char *heartbeat = getenv("RONDE_HEARTBEAT");
     ronde_options options;
     pthread_t thread;
-    signal(SIGUSR1, SIG_IGN); /* so MPICH's launcher tells the survivors of a death */
     setenv("RONDE_PROCESS_SETS", set_list, 1);
     ronde_options_init(&options, sizeof(options));
     if (!r.in || !r.out || ronde_open(&options, &r.context))

@@ -135,7 +135,7 @@ static int32_t take_join(struct leader *leader, struct record *record, int64_t n
     return RONDE_OK;
 }
 
-/* Joined ranks are the contributor's own, each once; rows are of ranks there are. */
+/* No more rows than ranks can tell; the joined ranks are the contributor's own. */
 static int32_t check_words(const struct leader *leader, int contributor,
                            const struct record *record)
 {

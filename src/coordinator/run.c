@@ -32,10 +32,17 @@ static size_t bin_size(const struct request *first)
 
 /* ---- reductions ------------------------------------------------------------------------------ */
 
-/* Pieces of one tensor: itself; or, scattered, the ranks' shares, of which this rank wants its own. */
+/* Inside a node a scattered tensor goes as the ranks' shares, of which this rank wants its own. Between
+ * nodes it goes as a whole, since what block an element is in, and so its bits, must not depend on
+ * the shares; this rank's is taken from the whole result. */
+static int is_shared_out(const struct set *set, const struct request *r)
+{
+    return r->signature.kind == KIND_REDUCESCATTER && set->net->nodes == 1;
+}
+
 static size_t pieces_of(const struct set *set, const struct request *r)
 {
-    return r->signature.kind == KIND_REDUCESCATTER ? (size_t)set->net->size : 1;
+    return is_shared_out(set, r) ? (size_t)set->net->size : 1;
 }
 
 static void scatter_pieces(const struct set *set, const struct request *r, struct piece *pieces)
@@ -54,8 +61,12 @@ static void scatter_pieces(const struct set *set, const struct request *r, struc
 
 static void fill_pieces(const struct set *set, const struct request *r, struct piece *pieces)
 {
-    if (r->signature.kind == KIND_REDUCESCATTER) {
+    if (is_shared_out(set, r)) {
         scatter_pieces(set, r, pieces);
+        return;
+    }
+    if (r->signature.kind == KIND_REDUCESCATTER) {
+        pieces[0] = (struct piece){r->in, (char *)r->words, r->count};
         return;
     }
     int wants = r->signature.kind != KIND_REDUCE || r->signature.root == set->c->net->rank;
@@ -104,11 +115,14 @@ static int32_t make_room(struct set *set, struct request *r)
             return ronde__fail(RONDE_ERR_MEMORY, "no memory for the result of '%s'",
                                r->tensor->name);
     }
-    if (!r->ghost && r->in == r->out && set->net->rank > 0 && bytes) {
-        free(r->words); /* unused by this kind: holds the copy until the request is freed */
-        r->words = malloc(bytes);
-        if (!r->words)
-            return ronde__fail(RONDE_ERR_MEMORY, "no memory to copy '%s'", r->tensor->name);
+    int in_place = r->in == r->out && set->net->rank > 0;
+    if (r->ghost || !bytes || !(in_place || set->net->nodes > 1))
+        return RONDE_OK;
+    free(r->words); /* unused by this kind: holds a copy until the request is freed */
+    r->words = malloc(bytes);
+    if (!r->words)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory to copy '%s'", r->tensor->name);
+    if (is_shared_out(set, r)) {
         memcpy(r->words, r->in, bytes);
         r->in = r->words;
     }
@@ -149,6 +163,23 @@ static int32_t start_adasum(struct set *set, struct request *r)
     return status ? status : RONDE__MOVED;
 }
 
+/* Of the whole results, this rank's shares. */
+static int32_t take_shares(struct set *set, struct request *first)
+{
+    set->job.next = NULL;
+    for (struct request *r = first;; r = r->next) {
+        size_t row = ronde__signature_row_count(&r->signature) *
+                     ronde_dtype_bytes(r->signature.dtype);
+        size_t from, rows;
+        ronde__layout_part(r->signature.kind == KIND_REDUCESCATTER ? r->signature.shape[0] : 0,
+                           set->net->size, set->net->rank, &from, &rows);
+        if (r->words && !r->ghost && rows > 0 && row > 0)
+            memcpy(r->out, (const char *)r->words + from * row, rows * row);
+        if (r->last_of_bin)
+            return RONDE__DONE;
+    }
+}
+
 static int32_t start_reductions(struct set *set, struct request *first)
 {
     const struct signature *s = &first->signature;
@@ -160,14 +191,19 @@ static int32_t start_reductions(struct set *set, struct request *first)
     for (size_t i = 0; i < n && !status; i++, r = r->next) {
         pieces += pieces_of(set, r);
         count += r->count;
-        status = r->signature.kind == KIND_REDUCESCATTER ? make_room(set, r) : RONDE_OK;
+        int scatters = r->signature.kind == KIND_REDUCESCATTER;
+        status = scatters ? make_room(set, r) : RONDE_OK;
+        if (scatters && set->net->nodes > 1)
+            set->job.next = take_shares;
     }
     if (!status)
         status = room_for_pieces(set, pieces);
     if (status)
         return status;
-    if (!count)
+    if (!count) {
+        set->job.next = NULL;
         return RONDE__DONE;
+    }
     r = first;
     for (size_t i = 0; i < n; i++, r = r->next) {
         fill_pieces(set, r, set->pieces + at);
@@ -276,6 +312,15 @@ static int32_t start(struct set *set, struct request *first)
                                                    : start_reductions(set, first);
 }
 
+/* Several tensors, none of which is a ghost's or in a group: they can be completed under one lock. */
+static int is_plain(const struct request *first)
+{
+    for (const struct request *r = first; r; r = r->next)
+        if (r->ghost || r->mates)
+            return 0;
+    return !first->last_of_bin;
+}
+
 static void complete_bin(struct set *set)
 {
     struct coordinator *c = set->c;
@@ -287,7 +332,7 @@ static void complete_bin(struct set *set)
         ronde__set_complete(set, request, status, status ? ronde_last_error() : NULL);
         return;
     }
-    if (request->last_of_bin || c->timeline || request->ghost || request->mates) {
+    if (c->timeline || !is_plain(request)) {
         for (int last = 0; !last;) {
             struct request *next = request->next; /* completed, the request is its waiter's */
             last = request->last_of_bin;

@@ -204,23 +204,23 @@ static int deliver_next(struct stage *stage, struct input *in, int is_script, un
 static void lead(struct input *in, int is_script)
 {
     int is_root = !(take_byte(in) & 1), goes_on = 1;
-    struct stage stage, follower;
+    struct stage stage, other, *follower = is_root ? &other : NULL;
     stage_open(&stage, is_root ? STAGE_ROOT : STAGE_MIDDLE);
-    if (is_root)
-        stage_open(&follower, STAGE_FOLLOWER);
+    if (follower)
+        stage_open(follower, STAGE_FOLLOWER);
     while (in->left && goes_on) {
         unsigned what = take_byte(in);
         if (what % 16 == 15)
-            goes_on = stage_stall(&stage, (int)(what / 16));
+            goes_on = stage_stall(&stage, follower, (int)(what / 16));
         else
             goes_on = deliver_next(&stage, in, is_script, what / 16);
         if (goes_on && what % 16)
-            goes_on = stage_step(&stage, is_root ? &follower : NULL);
+            goes_on = stage_step(&stage, follower);
     }
     if (goes_on)
-        stage_step(&stage, is_root ? &follower : NULL);
-    if (is_root)
-        stage_close(&follower);
+        stage_step(&stage, follower);
+    if (follower)
+        stage_close(follower);
     stage_close(&stage);
 }
 

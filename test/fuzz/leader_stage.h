@@ -193,11 +193,13 @@ static inline int stage_step(struct stage *stage, struct stage *follower)
     return 1;
 }
 
-/* Hours later. */
-static inline int stage_stall(struct stage *stage, int hours)
+/* Hours later. What is ready is decided before, as in a step. */
+static inline int stage_stall(struct stage *stage, struct stage *follower, int hours)
 {
-    stage->leader.stall_check_ns = 0;
     int64_t later = ronde__now_ns() + hours * (int64_t)3600 * 1000000000;
+    if (!stage_step(stage, follower))
+        return 0;
+    stage->leader.stall_check_ns = 0;
     int goes_on = stage_goes_on(ronde__leader_check_stalls(&stage->leader, later));
     stage->leader.stall_check_ns = 0;
     return goes_on;
