@@ -115,16 +115,11 @@ static int32_t run_named(struct round *r)
     case 2:
         return ronde_broadcast(r->context, "copy", r->in, r->out, 100 * SMALL, RONDE_FLOAT32,
                                (int32_t)draw(r, RANKS), NULL);
-    case 3:
-        return gather(r);
-    case 4:
-        return send_or_receive(r);
-    case 5:
-        return in_a_set(r);
-    case 6:
-        return ronde_barrier(r->context, NULL, NULL);
-    default:
-        return several(r);
+    case 3: return gather(r);
+    case 4: return send_or_receive(r);
+    case 5: return in_a_set(r);
+    case 6: return ronde_barrier(r->context, NULL, NULL);
+    default: return several(r);
     }
 }
 
@@ -212,8 +207,8 @@ static void survive(struct round *r, double heartbeat)
     }
     status = ronde_close(&r->context);
     expect(r, "closing", status, 5);
-    printf("survivor %d: %s (%s after %.2f s: %s)\n", r->rank,
-           *r->wrong ? r->wrong : "right", ronde_status_name(first), took, text);
+    printf("survivor %d: %s (%s after %.2f s: %s)\n", r->rank, *r->wrong ? r->wrong : "right",
+           ronde_status_name(first), took, text);
 }
 
 int main(int argc, char **argv)

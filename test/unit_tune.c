@@ -101,7 +101,7 @@ static void the_best_is_found_by_table(void)
         {"long steps", {1, 4, MIB, 2.5, 16 * MIB, -1, 1.2, 0, 0, 0}, 16 * MIB, ""},
         {"steps longer than a pause", {1, 4, MIB, 5, 16 * MIB, -1, 1.2, 0, 0, 0}, 16 * MIB, ""},
         {"pauses count for nothing",
-         {1, 10, MIB, 0.02, 16 * MIB, -1, 1.1, 40, 100, 0},
+         {1, 10, MIB, 0.02, 16 * MIB, -1, 1.1, 23, 100, 0},
          16 * MIB,
          ""},
         {"no name comes twice", {1, 50, MIB, 0.02, 16 * MIB, -1, 1.2, 0, 0, 1}, 16 * MIB, ""},

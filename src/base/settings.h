@@ -1,7 +1,7 @@
 /* The one table of settings. Each comes from its default, then a line of the file tuning_file, then
  * RONDE_<NAME> in the environment, then the text of ronde_options.settings. A bad value is an error
- * that names setting, value and range; an unknown name in the text or the file, or an unknown RONDE_
- * variable, is an error too. */
+ * that names setting, value and range; an unknown name in the text or the file, or an unknown
+ * RONDE_ variable, is an error too. */
 #ifndef RONDE_BASE_SETTINGS_H
 #define RONDE_BASE_SETTINGS_H
 

@@ -28,10 +28,10 @@ struct select_table {
 int32_t ronde__select_read(struct select_table *table, const char *text);
 /* The same; label is how messages call the setting ("RONDE_ALLREDUCE"). */
 int32_t ronde__select_read_as(struct select_table *table, const char *text, const char *label);
-/* The rows before the defaults as a text that reads back as the same table; 0 where it does not fit. */
+/* The rows before the defaults as a text that reads back as the same table; 0: it does not fit. */
 int ronde__select_print(const struct select_table *table, char *text, size_t bytes);
-/* Puts a row before all others, and drops those before the defaults that it leaves nothing of; 0, and
- * nothing is changed, where the table is full. */
+/* Puts a row before all others, and drops those before the defaults that it leaves nothing of; 0,
+ * and nothing is changed, where the table is full. */
 int ronde__select_prefer(struct select_table *table, const struct select_row *row);
 enum algorithm ronde__select(const struct select_table *table, size_t tensor_bytes, int nodes);
 

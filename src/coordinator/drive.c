@@ -49,6 +49,7 @@ static void end_with(struct coordinator *c, int32_t status)
         ronde__queue_shut(&c->set[i]->queue, status, kept);
     for (int i = 0; i < c->sets; i++)
         ronde__set_end(c->set[i], 0, status, kept);
+    ronde__fail_text(status, kept); /* telling may have failed, and left another text */
     free(text);
     atomic_store(&c->fatal, status);
 }

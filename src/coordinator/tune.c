@@ -83,8 +83,8 @@ static void list_thresholds(struct tuner *t)
             add_choice(t, thresholds[i], -1);
 }
 
-/* The rows in use, with the class's own before them. 0 where there is no room for it, in the table or
- * in the setting's text. */
+/* The rows in use, with the class's own before them. 0 where there is no room for it, in the table
+ * or in the setting's text. */
 static int with_row(const struct tuner *t, int class, int algorithm, struct select_table *table)
 {
     char text[sizeof(t->settings->allreduce)];
@@ -94,8 +94,8 @@ static int with_row(const struct tuner *t, int class, int algorithm, struct sele
     return ronde__select_prefer(table, &row) && ronde__select_print(table, text, sizeof(text));
 }
 
-/* Is all of the class run by that algorithm already? The rows in use have few bounds in a class, and
- * no algorithm returns; so its ends tell enough. */
+/* Is all of the class run by that algorithm already? The rows in use have few bounds in a class,
+ * and no algorithm returns; so its ends tell enough. */
 static int is_in_use(const struct tuner *t, int class, int algorithm)
 {
     const struct select_table *table = &t->select_in_use;
@@ -153,7 +153,7 @@ static void write_file(const struct tuner *t)
                    ronde_last_error());
 }
 
-/* On to the next stage that has a choice; after the last, what is in use is planned with for good. */
+/* On to the next stage that has a choice; after the last, what is in use stays. */
 static void begin_stage(struct tuner *t)
 {
     t->candidate = t->round = 0;

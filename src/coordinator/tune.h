@@ -9,8 +9,8 @@
  *             that what lies between - computing, waiting - is there for each candidate alike
  *
  * All candidates are measured in turn, `rounds` times; the median of a candidate is its rate. What
- * beats the value in use by 5 % replaces it. First comes the threshold; then, over several nodes, the
- * algorithm of each class of sizes that has traffic. At the end the tuning file is written, and
+ * beats the value in use by 5 % replaces it. First comes the threshold; then, over several nodes,
+ * the algorithm of each class of sizes that has traffic. At the end the tuning file is written, and
  * nothing is measured any more.
  *
  * Used by the coordinator's driver only, one thread at a time; plain data and no communication. */
