@@ -403,7 +403,7 @@ static void run_phases(struct stress *s, int operations)
     find_set(s, 0);
     for (int32_t id = 1; find_set(s, id);)
         id++;
-    while (s->operations < operations && all_are_well(s)) {
+    while (s->operations + LEAST_DRAWN <= operations && all_are_well(s)) {
         uint64_t seed = dice += 4711;
         draw_phase(&s->phase, seed, operations - s->operations, &s->operations);
         run_workers(s);

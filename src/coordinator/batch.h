@@ -26,7 +26,7 @@ struct batch {
     uint64_t seen;     /* the least of theirs */
     int32_t rank;      /* the lowest */
     int64_t since_ns;
-    int sent;  /* this subtree has announced it upwards */
+    int sent;  /* this subtree has announced it upwards; of the root: it is about to run */
     int split; /* one of its tensors was announced by itself since it last ran */
 };
 

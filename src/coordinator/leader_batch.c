@@ -33,6 +33,7 @@ int32_t ronde__leader_spread_batch(struct leader *leader, struct batch *batch, i
 {
     int32_t status = RONDE_OK;
     batch->announced = 0;
+    batch->split = 1; /* who announces it late is not to wait until it is old again */
     leader->batches.pending--;
     for (int c = 0; c < contributors(leader) && !status; c++)
         if (batch->by[c]) {
@@ -52,6 +53,7 @@ static int32_t complete(struct leader *leader, uint32_t number, struct batch *ba
             return ronde__fail(RONDE_ERR_MEMORY, "no memory to list ready batches");
         leader->ready_batches = grown;
         grown[leader->ready_batch_count++] = number;
+        batch->sent = 1; /* it runs whole, whatever comes in between */
         return RONDE_OK;
     }
     const struct record up = {.type = RECORD_BATCH,

@@ -123,6 +123,15 @@ static int32_t ask(struct coordinator *c, int neighbour, int64_t now)
     return ronde__watch_post(c, c->watch.neighbour[neighbour], RECORD_PING, &now, 1);
 }
 
+/* Has a neighbour other than this one told lately that somebody waits? */
+static int concerns_others(const struct watch *w, int neighbour, int64_t now)
+{
+    for (int i = 0; i < w->neighbours; i++)
+        if (i != neighbour && now < w->concern_ns[i])
+            return 1;
+    return 0;
+}
+
 static int32_t look_at_nodes(struct coordinator *c, int64_t now)
 {
     struct watch *w = &c->watch;
@@ -132,9 +141,10 @@ static int32_t look_at_nodes(struct coordinator *c, int64_t now)
         if (!w->heard_ns[i])
             w->heard_ns[i] = now;
         int64_t silent = now - w->heard_ns[i];
-        if (silent >= w->heartbeat_ns)
+        if (silent >= w->heartbeat_ns && (w->waits || concerns_others(w, i, now)))
             return lost(c, w->neighbour[i], silent);
-        if (now - w->asked_ns[i] >= quarter) /* also where it talks: it shall look at its ranks */
+        /* Also where it talks: it shall look at its ranks. But nobody is asked back for having asked. */
+        if (now - w->asked_ns[i] >= quarter && (w->waits || concerns_others(w, i, now)))
             status = ask(c, i, now);
     }
     return status;
@@ -162,7 +172,9 @@ int32_t ronde__watch_take(struct coordinator *c, int from, const struct record *
         return RONDE_OK;
     }
     if (record->row_words == 1) /* else it is about the clock alone */
-        w->concern_ns = now + w->heartbeat_ns;
+        for (int i = 0; i < w->neighbours; i++)
+            if (w->neighbour[i] == from)
+                w->concern_ns[i] = now + w->heartbeat_ns;
     int64_t word[PONG_WORDS];
     int64_t asked = record->row_words ? (int64_t)ronde__record_word(record->rows, 0) : 0;
     ronde__watch_answer(c, asked, now, word);
@@ -171,10 +183,10 @@ int32_t ronde__watch_take(struct coordinator *c, int from, const struct record *
 
 /* ---- the look -------------------------------------------------------------------------------- */
 
-/* Does somebody here wait, or was this rank told that somebody does? */
-static int is_concerned(const struct coordinator *c, int64_t now)
+/* Does somebody of this node wait? */
+static int waits_here(const struct coordinator *c)
 {
-    if (atomic_load(&c->outstanding) || now < c->watch.concern_ns)
+    if (atomic_load(&c->outstanding))
         return 1;
     for (int local = 0; local < c->net->local_size && c->net->local_rank == 0; local++)
         if (atomic_load_explicit(&c->lobby.of[local].waiting, memory_order_relaxed))
@@ -199,7 +211,8 @@ int32_t ronde__watch_look(struct coordinator *c, int64_t now)
     if (now - w->look_ns > w->heartbeat_ns / 2)
         begin(w, c->net->local_size);
     w->look_ns = now + (each < LEAST_LOOK_NS ? LEAST_LOOK_NS : each);
-    int concerned = is_concerned(c, now);
+    w->waits = waits_here(c);
+    int concerned = w->waits || concerns_others(w, -1, now);
     if (concerned && !w->watching)
         begin(w, c->net->local_size);
     w->watching = concerned;

@@ -27,10 +27,10 @@ enum { WATCH_NEIGHBOURS = 3 }; /* the parent, two children */
 struct watch {
     int64_t heartbeat_ns; /* 0: nobody is watched */
     int64_t look_ns;      /* when to look next */
-    int64_t concern_ns;   /* until then somebody elsewhere waits */
+    int64_t concern_ns[WATCH_NEIGHBOURS]; /* until then somebody waits, says that neighbour */
     uint64_t *beats;      /* [local size] as last seen */
     int64_t *changed_ns;  /* [local size] when they last had grown, or watching began */
-    int watching;
+    int watching, waits;
     int neighbours, neighbour[WATCH_NEIGHBOURS]; /* ranks: leaders of other nodes */
     int64_t heard_ns[WATCH_NEIGHBOURS], asked_ns[WATCH_NEIGHBOURS];
     /* this node's clock against node 0's: theirs = ours + offset, give or take error */

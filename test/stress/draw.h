@@ -172,7 +172,8 @@ static inline void draw_unit(uint64_t *dice, struct phase *phase, int window, un
         op->number = (*number)++;
         draw_name(dice, phase, op, unit, i);
     }
-    if (is_grouped && !getenv("NOGROUP") && chance(dice, 15) && phase->operations[unit->first].present.n > 1) {
+    if (is_grouped && !getenv("NOGROUP") && chance(dice, 15) &&
+        phase->operations[unit->first].present.n > 1) {
         int odd = phase->operations[unit->first].present.ranks[0];
         for (int i = 0; i < unit->n; i++) {
             phase->operations[unit->first + i].plant = OTHER_GROUP;
@@ -240,6 +241,8 @@ static inline void draw_stops(uint64_t *dice, struct phase *phase)
     }
 }
 
+enum { LEAST_DRAWN = 4 }; /* a unit may have as many operations */
+
 /* At most `most` operations, whose numbers begin at *number. The sets are there already. */
 static inline void draw_phase(struct phase *phase, uint64_t seed, int most, int *number)
 {
@@ -261,7 +264,7 @@ static inline void draw_phase(struct phase *phase, uint64_t seed, int most, int 
         }
         size_t keys[2 * MOST_UNITS];
         dice_order(&dice, keys, 2 * MOST_UNITS);
-        for (int u = 0; u < width && *number - first + 4 <= most; u++)
+        for (int u = 0; u < width && *number - first + LEAST_DRAWN <= most; u++)
             draw_unit(&dice, phase, w, (unsigned)keys[u], number);
     }
 }
