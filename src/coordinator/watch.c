@@ -138,13 +138,15 @@ static int32_t look_at_nodes(struct coordinator *c, int64_t now)
     int64_t quarter = w->heartbeat_ns / QUARTERS;
     int32_t status = RONDE_OK;
     for (int i = 0; i < w->neighbours && !status; i++) {
-        if (!w->heard_ns[i])
-            w->heard_ns[i] = now;
+        /* Also one that talks is asked: it shall look at its ranks. But nobody for having asked. */
+        int asks = w->waits || concerns_others(w, i, now);
+        if (!w->heard_ns[i] || (asks && !w->asks[i]))
+            w->heard_ns[i] = now; /* its silence counts from here */
+        w->asks[i] = asks;
         int64_t silent = now - w->heard_ns[i];
-        if (silent >= w->heartbeat_ns && (w->waits || concerns_others(w, i, now)))
+        if (asks && silent >= w->heartbeat_ns)
             return lost(c, w->neighbour[i], silent);
-        /* Also where it talks: it shall look at its ranks. But nobody is asked back for having asked. */
-        if (now - w->asked_ns[i] >= quarter && (w->waits || concerns_others(w, i, now)))
+        if (asks && now - w->asked_ns[i] >= quarter)
             status = ask(c, i, now);
     }
     return status;
