@@ -1,10 +1,11 @@
 /* ronde-test: timeout=60 */
-/* What the survivors of a rank get that is killed or stopped at any moment: one round of survivors.sh, which
- * starts four ranks so that mpirun lets the others live.
+/* What the survivors of a rank get that is killed or stopped at any moment: one round of
+ * survivors.sh, which starts four ranks so that mpirun lets the others live.
  *     mpi_survivor kill|stop named|direct|mixed SEED
  * All ranks draw the same operations from the seed; one of them, drawn too, sends itself the signal
- * from a thread of its own. Each survivor prints one line "survivor R: right ..." or "survivor R: what
- * was wrong ..."; a stopped rank is left to survivors.sh, which every rank tells its process. */
+ * from a thread of its own. Each survivor prints one line "survivor R: right ..." or "survivor R:
+ * what was wrong ..."; a stopped rank is left to survivors.sh, whom every rank tells its process.
+ */
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,6 +1,7 @@
 #!/bin/bash
 # ronde-test: timeout=150 serial
-# As sh_survivors.sh, over two hosts with two ranks each, over TCP: a rank of any host is killed or stopped.
+# As sh_survivors.sh, over two hosts with two ranks each, over TCP: a rank of any host is killed or
+# stopped.
 #     ROUNDS=50 SEED=1 BUILD=build test/sh_hosts_survivors.sh
 set -u
 if [ -z "${HOSTS:-}" ]; then

@@ -1,8 +1,8 @@
 #!/bin/sh
 # ronde-test: timeout=150
-# Any of four ranks is killed or stopped at any moment, and the others' calls return an error that names it,
-# in time, and they can close: 50 rounds, over one node and pretended ones. Some rounds with MPICH,
-# whose ranks spin while they wait, one after the other.
+# Any of four ranks is killed or stopped at any moment, and the others' calls return an error that
+# names it, in time, and they can close: 50 rounds, over one node and pretended ones. Fewer with
+# MPICH, whose ranks spin while they wait, one after the other.
 #     ROUNDS=300 SEED=1 BUILD=build test/sh_survivors.sh
 set -u
 export RONDE_HEARTBEAT=1.5 RONDE_LOG=error

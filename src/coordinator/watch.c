@@ -140,9 +140,9 @@ static int32_t look_at_nodes(struct coordinator *c, int64_t now)
     for (int i = 0; i < w->neighbours && !status; i++) {
         /* Also one that talks is asked: it shall look at its ranks. But nobody for having asked. */
         int asks = w->waits || concerns_others(w, i, now);
-        if (!w->heard_ns[i] || (asks && !w->asks[i]))
+        if (!w->heard_ns[i] || (asks && !w->asking[i]))
             w->heard_ns[i] = now; /* its silence counts from here */
-        w->asks[i] = asks;
+        w->asking[i] = asks;
         int64_t silent = now - w->heard_ns[i];
         if (asks && silent >= w->heartbeat_ns)
             return lost(c, w->neighbour[i], silent);

@@ -31,7 +31,7 @@ struct watch {
     uint64_t *beats;      /* [local size] as last seen */
     int64_t *changed_ns;  /* [local size] when they last had grown, or watching began */
     int watching, waits;
-    int asks[WATCH_NEIGHBOURS]; /* whether it is being asked */
+    int asking[WATCH_NEIGHBOURS]; /* whether it is being asked */
     int neighbours, neighbour[WATCH_NEIGHBOURS]; /* ranks: leaders of other nodes */
     int64_t heard_ns[WATCH_NEIGHBOURS], asked_ns[WATCH_NEIGHBOURS];
     /* this node's clock against node 0's: theirs = ours + offset, give or take error */

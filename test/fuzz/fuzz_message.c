@@ -1,17 +1,19 @@
-/* A fuzz target over the records of the control path, and over those who read them. The first byte
- * says how the rest is read:
+/* A fuzz target over the records of the control path, and over the leaders that take them. The first
+ * byte says how the rest is read:
  *
  *   0  a message: what reads as a record is written again, and must be the same bytes
  *   1  messages, as they are, to a leader: who from, two bytes of length, the bytes
- *   2  a script: a dozen bytes make a record, so that well-formed lies come up often
+ *   2  a script of messages to a leader: see record_script.h
  *
  * With libFuzzer (-DWITH_LIBFUZZER, test/sh_fuzz.sh has the flags) it looks for trouble by itself;
  * without, it replays the files it is given. See README.md. */
 #include <stdint.h>
 
 #include "leader_stage.h"
+#include "record_script.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+/* Where the messages of a script are written as inputs of the other two kinds; NULL: nowhere. */
+static FILE *as_messages, *as_records;
 
 /* ---- the bytes of records -------------------------------------------------------------------- */
 
@@ -33,133 +35,11 @@ static void read_message(const char *message, size_t bytes)
     while (ronde__record_next(message, bytes, &at, &place, &n))
         if (ronde__record_read(&record, place, n))
             write_again(&record, place, n);
+        else
+            stage_refused++;
     if (at > bytes)
         stage_fail("the next record begins behind the message");
-}
-
-/* ---- the input ------------------------------------------------------------------------------- */
-
-struct input {
-    const uint8_t *at;
-    size_t left;
-};
-
-static unsigned take_byte(struct input *in)
-{
-    if (!in->left)
-        return 0;
-    in->left--;
-    return *in->at++;
-}
-
-static uint64_t take_word(struct input *in)
-{
-    unsigned byte = take_byte(in);
-    return byte == 255 ? UINT64_MAX : byte;
-}
-
-/* Bytes of the input in memory of their own, so that reading past their end is seen. */
-static char *take_bytes(struct input *in, size_t n)
-{
-    char *bytes = malloc(n ? n : 1);
-    if (!bytes)
-        stage_fail("no memory");
-    memcpy(bytes, in->at, n);
-    in->at += n;
-    in->left -= n;
-    return bytes;
-}
-
-/* ---- scripts --------------------------------------------------------------------------------- */
-
-static const struct {
-    const char *name;
-    uint32_t bytes;
-} names[] = {
-#define NAME(text) \
-    { \
-        text, sizeof(text) - 1 \
-    }
-    NAME("a"),    NAME("b"),     NAME("c"),    NAME("d"),       NAME(COORDINATOR_CLOSING),
-    NAME(""),     NAME("0>1:p"), NAME("2>4:"), NAME("3>3:p"),   NAME(COORDINATOR_JOIN),
-    NAME("3"),    NAME("9>0:p"), NAME("0>9:"), NAME("-1>0:p"),  NAME("99999999999>4294967296:p"),
-    NAME("a\0b"), NAME("0>1"),   NAME("p:q"),  NAME("1>0:p\0"),
-#undef NAME
-};
-
-static const uint32_t group_sizes[] = {1, 2, 3, 0, 7, 1u << 20, INT32_MAX, UINT32_MAX};
-static const uint32_t deadlines_ms[] = {0, 0, 1, UINT32_MAX};
-
-static struct signature take_signature(struct input *in, unsigned kind)
-{
-    unsigned what = take_byte(in), group = take_byte(in), shape = take_byte(in);
-    struct signature s = {.kind = (uint8_t)(shape & 128 ? kind + 1 : kind),
-                          .dtype = (uint8_t)(what % 14),
-                          .op = (uint8_t)(what / 16 % 12),
-                          .dimensions = shape / 8 % 4 == 3 ? 17 : shape / 8 % 4,
-                          .flags = (uint8_t)(shape / 32 % 4),
-                          .root = (int32_t)(shape % 8) - 1,
-                          .prescale = 1,
-                          .postscale = 1,
-                          .group = group % 4,
-                          .group_size = group_sizes[group / 4 % 8]};
-    for (int i = 0; i < SHAPE_DIMENSIONS; i++)
-        s.shape[i] = group / 32 + (unsigned)i;
-    return s;
-}
-
-static uint32_t take_number(struct input *in)
-{
-    unsigned byte = take_byte(in);
-    return byte % 16 == 15 ? NO_ID : byte % 16 == 14 ? UINT32_MAX - 1 : byte % 16;
-}
-
-static uint32_t take_words(struct input *in, uint64_t *words, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        words[i] = take_word(in);
-    return n;
-}
-
-/* Writes the record that the next bytes describe. */
-static void take_record(struct input *in, struct writer *writer)
-{
-    enum { MOST = 15 };
-    uint64_t rows[MOST], absent[MOST];
-    unsigned type = take_byte(in), kind = take_byte(in), name = take_byte(in);
-    unsigned flags = take_byte(in), rank = take_byte(in);
-    uint32_t id = take_number(in), batch = take_number(in);
-    uint64_t seen = take_word(in);
-    struct record record = {.type = (uint8_t)(type % 12),
-                            .kind = (uint8_t)(kind % 16),
-                            .flags = (uint8_t)flags,
-                            .algorithm = (uint8_t)(rank / 8 % 8),
-                            .id = id,
-                            .batch = batch,
-                            .rank = (int32_t)(rank % 8) - 1,
-                            .status = kind & 128 ? RONDE_ERR_STALLED : RONDE_ERR_MISMATCH,
-                            .waiting = 1,
-                            .deadline_ms = deadlines_ms[kind / 16 % 4],
-                            .age_ms = type & 128 ? UINT32_MAX : 1,
-                            .seen = seen,
-                            .lamport = type,
-                            .signature = take_signature(in, kind % 16),
-                            .rows = rows,
-                            .absent = absent};
-    if (name % 32 < sizeof(names) / sizeof(names[0])) {
-        record.name = names[name % 32].name;
-        record.name_bytes = names[name % 32].bytes;
-    }
-    unsigned counts = take_byte(in);
-    record.row_words = take_words(in, rows, counts % 16);
-    record.absent_words = take_words(in, absent, counts / 16 % 8);
-    if (counts & 128) {
-        record.text = "why";
-        record.text_bytes = 3;
-    }
-    ronde__record_write(writer, &record);
-    if (writer->failed)
-        stage_fail("no memory");
+    stage_refused += at < bytes;
 }
 
 /* ---- leaders --------------------------------------------------------------------------------- */
@@ -178,7 +58,20 @@ static int deliver(struct stage *stage, unsigned from, const char *message, size
     return 1;
 }
 
-static int deliver_next(struct stage *stage, struct input *in, int is_script, unsigned from)
+static void keep_message(unsigned from, const char *message, size_t bytes)
+{
+    if (as_messages) {
+        const unsigned char head[] = {(unsigned char)from, (unsigned char)bytes,
+                                      (unsigned char)(bytes >> 8)};
+        fwrite(head, 1, sizeof(head), as_messages);
+        fwrite(message, 1, bytes, as_messages);
+    }
+    if (as_records)
+        fwrite(message, 1, bytes, as_records);
+}
+
+/* The low half of `what` is whether the leader steps afterwards, the high half is who from. */
+static int deliver_next(struct stage *stage, struct input *in, int is_script, unsigned what)
 {
     struct writer writer = {0};
     if (is_script) {
@@ -193,14 +86,26 @@ static int deliver_next(struct stage *stage, struct input *in, int is_script, un
     if (!exact)
         stage_fail("no memory");
     memcpy(exact, writer.data, writer.bytes);
-    int goes_on = deliver(stage, from, exact, writer.bytes);
+    keep_message(what, exact, writer.bytes);
+    int goes_on = deliver(stage, what / 16, exact, writer.bytes);
     free(exact);
     ronde__writer_free(&writer);
     return goes_on;
 }
 
-/* One byte says what happens next: the high half who from, the low half whether the leader steps
- * after it; 15 below: nothing comes, but it gets late. */
+static int go_on(struct stage *stage, struct stage *follower, struct input *in, int is_script)
+{
+    enum { IT_GETS_LATE = 15 };
+    unsigned what = take_byte(in);
+    if (what % 16 == IT_GETS_LATE) {
+        if (as_messages)
+            fputc((int)what, as_messages);
+        return stage_stall(stage, follower, (int)(what / 16));
+    }
+    int goes_on = deliver_next(stage, in, is_script, what);
+    return goes_on && what % 16 ? stage_step(stage, follower) : goes_on;
+}
+
 static void lead(struct input *in, int is_script)
 {
     int is_root = !(take_byte(in) & 1), goes_on = 1;
@@ -208,21 +113,20 @@ static void lead(struct input *in, int is_script)
     stage_open(&stage, is_root ? STAGE_ROOT : STAGE_MIDDLE);
     if (follower)
         stage_open(follower, STAGE_FOLLOWER);
-    while (in->left && goes_on) {
-        unsigned what = take_byte(in);
-        if (what % 16 == 15)
-            goes_on = stage_stall(&stage, follower, (int)(what / 16));
-        else
-            goes_on = deliver_next(&stage, in, is_script, what / 16);
-        if (goes_on && what % 16)
-            goes_on = stage_step(&stage, follower);
-    }
+    if (as_messages)
+        fwrite(is_root ? "\1\0" : "\1\1", 1, 2, as_messages);
+    if (as_records)
+        fputc(0, as_records);
+    while (in->left && goes_on)
+        goes_on = go_on(&stage, follower, in, is_script);
     if (goes_on)
         stage_step(&stage, follower);
     if (follower)
         stage_close(follower);
     stage_close(&stage);
 }
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
@@ -242,10 +146,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 /* ---- replay ---------------------------------------------------------------------------------- */
 
 #ifndef WITH_LIBFUZZER
+/* 1 where the file's name says how the input must end, and it ends otherwise. */
+static int ends_otherwise(const char *name)
+{
+    int must = strstr(name, "refused-") != NULL, must_not = strstr(name, "taken-") != NULL;
+    if (!(must && !stage_refused) && !(must_not && stage_refused))
+        return 0;
+    fprintf(stderr, "%s: %s\n", name, must ? "nothing was refused" : ronde_last_error());
+    return 1;
+}
+
 static int replay(const char *path)
 {
     enum { MOST = 1 << 20 };
     static uint8_t data[MOST];
+    const char *slash = strrchr(path, '/');
     FILE *file = fopen(path, "rb");
     if (!file) {
         perror(path);
@@ -255,17 +170,32 @@ static int replay(const char *path)
     fclose(file);
     if (stage_tells)
         puts(path);
+    stage_refused = 0;
     LLVMFuzzerTestOneInput(data, bytes);
-    return 0;
+    return ends_otherwise(slash ? slash + 1 : path);
 }
 
-/* fuzz_message [-v] FILE...: -v tells each file and what was refused in it. */
+/* Replays a script, and writes what it makes as an input of the other kinds. */
+static int convert(const char *script, const char *messages, const char *records)
+{
+    as_messages = fopen(messages, "wb");
+    as_records = fopen(records, "wb");
+    int failed = !as_messages || !as_records || replay(script);
+    failed |= as_messages && fclose(as_messages);
+    failed |= as_records && fclose(as_records);
+    return failed;
+}
+
+/* fuzz_message [-v] FILE...: -v tells each file and what was refused in it.
+ * fuzz_message -c SCRIPT MESSAGES RECORDS: writes the latter two. */
 int main(int argc, char **argv)
 {
+    if (argc == 5 && strcmp(argv[1], "-c") == 0)
+        return convert(argv[2], argv[3], argv[4]);
     stage_tells = argc > 1 && strcmp(argv[1], "-v") == 0;
     int first = 1 + stage_tells, failed = first >= argc;
-    for (int i = first; i < argc && !failed; i++)
-        failed = replay(argv[i]);
+    for (int i = first; i < argc; i++)
+        failed |= replay(argv[i]);
     printf("%d inputs\n", argc - first);
     return failed;
 }

@@ -31,7 +31,8 @@ struct stage {
 static struct net *stage_nets[STAGE_SIZE];
 static struct settings stage_settings;
 static struct tuner stage_tuner;
-static int stage_tells; /* what refused messages were refused with */
+static int stage_tells;   /* what was refused, and why */
+static int stage_refused; /* how often something was */
 
 __attribute__((noreturn)) static inline void stage_fail(const char *what)
 {
@@ -121,6 +122,7 @@ static inline int stage_goes_on(int32_t status)
         return 1;
     if (status != RONDE_ERR_SYSTEM || !*ronde_last_error())
         stage_fail("not the status of a bad message");
+    stage_refused++;
     if (stage_tells)
         printf("  %s\n", ronde_last_error());
     return 0;
