@@ -746,6 +746,81 @@ static void one_groups_failure_spares_the_other_that_shares_a_name(void)
     end();
 }
 
+/* Rank 0 has {a, b} in a group, rank 1 {a, c} and b alone. b is complete here, and its conflict went up
+ * as rank 0's group has it, or as rank 1 has it: only in the failing group is it taken back there. */
+static void what_is_taken_back_above_goes_up_again_and_nothing_else(void)
+{
+    for (int taken_back = 0; taken_back < 2; taken_back++) {
+        static const int of[SIZE] = {-1, -1, 0, 1, -1, -1};
+        const struct family family = {2, SIZE, of, global};
+        struct entry *complete;
+        open_with(&family);
+        decisions = 0;
+        struct record a = grouped("a", 7, 0), b = grouped("b", 7, 0);
+        struct record other_a = grouped("a", 8, 0), other_b = tensor("b");
+        a.rank = b.rank = taken_back ? 2 : 3;
+        other_a.rank = other_b.rank = taken_back ? 3 : 2;
+        int of_group = taken_back ? 0 : 1;
+        CHECK(!say(of_group, a, &complete) && !say(1 - of_group, other_a, &complete) && complete);
+        CHECK(complete->signature.group == (taken_back ? 7 : 8));
+        CHECK(!say(of_group, b, &complete) && !say(1 - of_group, other_b, &complete) && complete);
+        CHECK(complete->conflict && !fail_with(RONDE_ERR_MISMATCH, "a"));
+        CHECK(entry_of("b")->announced == 1);
+        b.seen = 1;
+        CHECK(!say(of_group, b, &complete) && !complete == !taken_back);
+        CHECK(!fail_with(RONDE_ERR_MISMATCH, "b") && on_the_table() == 0);
+        end();
+    }
+}
+
+static void words_are_taken_back_with_their_announcement(void)
+{
+    begin();
+    decisions = 0;
+    ronde__negotiation_join(table, 4);
+    ronde__negotiation_join(table, 5);
+    const uint64_t absent = 3, words[][2] = {{0, 7}, {1, 8}, {2, 9}, {2, 10}};
+    struct record record = grouped("b", 7, 0);
+    record.row_words = 2;
+    for (int c = 0; c < 3; c++) {
+        struct entry *complete;
+        record.rows = words[c];
+        record.absent = c == 2 ? &absent : NULL;
+        record.absent_words = c == 2;
+        CHECK(!say(c, record, &complete) && !complete == (c < 2));
+    }
+    const struct entry *b = entry_of("b");
+    CHECK(absent_are(b, 3, (const uint64_t[]){3, 4, 5}) && b->rows.count == 6);
+    CHECK(is_said(2, grouped("a", 7, 0)) && !fail_with(RONDE_ERR_MISMATCH, "a"));
+    CHECK(b->announced == 2 && absent_are(b, 0, NULL));
+    CHECK(b->rows.count == 4 && memcmp(b->rows.word, words, 4 * sizeof(uint64_t)) == 0);
+    record.seen = 1;
+    record.rows = words[3];
+    CHECK(completed_by(2, record) == b && absent_are(b, 3, (const uint64_t[]){3, 4, 5}));
+    CHECK(b->rows.count == 6 && b->rows.word[5] == 10);
+    end();
+}
+
+static void a_scatters_rows_are_its_roots_last_ones(void)
+{
+    const uint64_t words[] = {0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6};
+    begin();
+    decisions = 0;
+    struct record root = grouped("s", 7, 0), other = root, mate = grouped("a", 7, 0);
+    root.kind = other.kind = root.signature.kind = other.signature.kind = KIND_SCATTER;
+    root.rows = words;
+    root.row_words = 2 * SIZE;
+    CHECK(is_said(1, root) && is_said(2, other) && is_said(2, mate));
+    const struct entry *s = ronde__negotiation_oldest(table);
+    CHECK(!fail_with(RONDE_ERR_MISMATCH, "a") && s->rows.count == 2 * SIZE); /* 1 still has them */
+    CHECK(is_said(1, having_seen(mate, 1)) && !fail_with(RONDE_ERR_MISMATCH, "a"));
+    CHECK(on_the_table() == 0);
+    CHECK(is_said(0, having_seen(other, 2)) && is_said(1, having_seen(root, 2)));
+    CHECK(is_said(1, having_seen(mate, 2)) && !fail_with(RONDE_ERR_MISMATCH, "a"));
+    CHECK(is_said(1, having_seen(root, 3)) && s->rows.count == 2 * SIZE);
+    end();
+}
+
 static void what_is_doomed_itself_is_not_voided(void)
 {
     begin();
@@ -843,6 +918,9 @@ int main(void)
     RUN(late_announcements_of_a_failed_group_are_dropped);
     RUN(a_complete_mate_is_complete_no_more);
     RUN(one_groups_failure_spares_the_other_that_shares_a_name);
+    RUN(what_is_taken_back_above_goes_up_again_and_nothing_else);
+    RUN(words_are_taken_back_with_their_announcement);
+    RUN(a_scatters_rows_are_its_roots_last_ones);
     RUN(what_is_doomed_itself_is_not_voided);
     RUN(an_error_of_what_is_not_announced_dooms_nothing_later);
     RUN(a_run_for_joined_ranks_tells_the_signature);

@@ -109,7 +109,8 @@ void ronde__coordinator_give_up(struct coordinator *c, int32_t status)
 {
     enum { TRIES = 50 };
     const struct timespec moment = {.tv_nsec = 1000000};
-    ronde__lobby_tell_fatal(&c->lobby, status, ronde_last_error());
+    char *text = ronde__text("%s", ronde_last_error());
+    ronde__lobby_tell_fatal(&c->lobby, status, text ? text : "no memory for the text");
     for (int tries = 0; tries < TRIES && !atomic_load(&c->fatal); tries++) {
         int64_t nap_ns;
         ronde__coordinator_step(c, &nap_ns); /* finds what the lobby was told */
@@ -121,10 +122,13 @@ void ronde__coordinator_give_up(struct coordinator *c, int32_t status)
         void *message = NULL;
         size_t bytes;
         if (ronde__net_poll(c->net, &from, &message, &bytes))
-            return;
+            break;
         free(message);
         nanosleep(&moment, NULL);
     }
+    if (text)
+        ronde__fail_text(status, text);
+    free(text);
 }
 
 void ronde__coordinator_stop(struct coordinator *c)

@@ -450,6 +450,8 @@ static int32_t add_to(struct negotiation *n, struct entry *entry, int contributo
                                               : count_contributor(n, entry, contributor, record);
     if (!status)
         status = compare(n, entry, record, theirs);
+    if (record->row_words && entry->kind == KIND_SCATTER)
+        entry->rows.count = 0; /* its root tells all */
     if (!status && record->row_words)
         status = add_words(&entry->rows, record->rows, record->row_words);
     if (!status && record->absent_words)
@@ -568,8 +570,26 @@ uint32_t ronde__negotiation_number(struct negotiation *n, const struct entry *en
 
 /* ---- decisions ------------------------------------------------------------------------------- */
 
-/* Takes back what the contributor announced of that group. */
-static void void_group(struct negotiation *n, int contributor, uint64_t group, uint64_t before)
+/* What those have told who have not announced the entry (any more): steps of rank and, maybe, word. */
+static void drop_words(const struct negotiation *n, const struct entry *entry, struct words *words,
+                       size_t step)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i + step <= words->count; i += step) {
+        uint64_t rank = words->word[i];
+        int contributor = rank < (uint64_t)n->family.size ? n->family.contributor_of[rank] : -1;
+        if (contributor < 0 || !entry->by[contributor])
+            continue;
+        memmove(&words->word[kept], &words->word[i], step * sizeof(uint64_t));
+        kept += step;
+    }
+    words->count = kept;
+}
+
+/* Takes back what the contributor announced of that group. What this table has passed up in another
+ * group than the failing entry counts on there: it is not complete anew. */
+static void void_group(struct negotiation *n, int contributor, uint64_t group, uint64_t before,
+                       uint64_t passed_up)
 {
     n->voided[n->voids++ % VOIDED] = (struct voided){contributor, group, before};
     for (struct entry *entry = n->oldest, *next; entry; entry = next) {
@@ -579,7 +599,11 @@ static void void_group(struct negotiation *n, int contributor, uint64_t group, u
             continue;
         entry->by[contributor] = 0;
         entry->groups[contributor] = 0;
-        entry->complete = 0;
+        if (entry->signature.group == passed_up)
+            entry->complete = 0;
+        drop_words(n, entry, &entry->absent, 1);
+        if (entry->kind != KIND_SCATTER) /* whose root tells all, and will again */
+            drop_words(n, entry, &entry->rows, 2);
         if (--entry->announced == 0)
             end_tally(n, entry);
     }
@@ -591,7 +615,7 @@ static void void_mates(struct negotiation *n, struct entry *entry, uint64_t befo
     entry->doomed = 1;
     for (int c = 0; c < n->family.contributors && entry->groups; c++)
         if (entry->by[c] && entry->groups[c])
-            void_group(n, c, entry->groups[c], before);
+            void_group(n, c, entry->groups[c], before, entry->signature.group);
 }
 
 void ronde__negotiation_ran(struct negotiation *n, struct entry *entry)

@@ -137,6 +137,8 @@ static int32_t look_at_nodes(struct coordinator *c, int64_t now)
     struct watch *w = &c->watch;
     int64_t quarter = w->heartbeat_ns / QUARTERS;
     int32_t status = RONDE_OK;
+    if (!c->has_thread) /* then the others have none either, and cannot answer while they compute */
+        return RONDE_OK;
     for (int i = 0; i < w->neighbours && !status; i++) {
         /* Also one that talks is asked: it shall look at its ranks. But nobody for having asked. */
         int asks = w->waits || concerns_others(w, i, now);

@@ -20,7 +20,9 @@ static inline void draw_size(uint64_t *dice, struct operation *op)
     size_t count = draw_bytes(dice) / ronde_dtype_bytes(op->dtype), n = (size_t)op->set->members.n;
     op->count = count;
     op->row_count = 1;
-    op->columns = !has_rows(op->kind) && count && chance(dice, 30) ? 1 << dice_below(dice, 3) : 0;
+    op->columns = !has_rows(op->kind) && op->kind != BARRIER && count && chance(dice, 30)
+                      ? 1 << dice_below(dice, 3)
+                      : 0;
     if (op->columns)
         op->count = (count + (size_t)op->columns - 1) / (size_t)op->columns * (size_t)op->columns;
     if (!has_rows(op->kind))
