@@ -269,7 +269,8 @@ int32_t ronde_sparse_allreduce_async(ronde_context *context, const char *name,
  * queued before the end. If any submission was refused, the end refuses the whole group with the text
  * of every refusal, and all handles of the group are stale. The other ranks must submit the same
  * group; where one of its tensors fails on any rank, the whole group fails on all of them, with that
- * tensor's error. */
+ * tensor's error. (What a rank submits of it after that, outside a group or in another, is a new
+ * attempt, which waits for the others.) */
 int32_t ronde_group_begin(ronde_context *context, uint64_t *group);
 int32_t ronde_group_end(ronde_context *context, uint64_t group);
 /* Instead of the end: forgets the group; its handles are stale. */

@@ -22,7 +22,7 @@ static void open_with(const struct family *family)
 
 static void begin(void)
 {
-    const struct family family = {CONTRIBUTORS, SIZE, contributor_of, global};
+    const struct family family = {CONTRIBUTORS, SIZE, contributor_of, global, 0};
     open_with(&family);
 }
 
@@ -134,6 +134,7 @@ static int32_t fail_with(int32_t status, const char *name)
 {
     struct record record = ronde__record_error(KIND_ALLREDUCE, name, (uint32_t)strlen(name), status,
                                                "why");
+    record.flags = status == RONDE_ERR_STALLED ? RECORD_VOIDS : 0;
     return ronde__negotiation_follow(table, &record, ++decisions);
 }
 
@@ -752,7 +753,7 @@ static void what_is_taken_back_above_goes_up_again_and_nothing_else(void)
 {
     for (int taken_back = 0; taken_back < 2; taken_back++) {
         static const int of[SIZE] = {-1, -1, 0, 1, -1, -1};
-        const struct family family = {2, SIZE, of, global};
+        const struct family family = {2, SIZE, of, global, 0};
         struct entry *complete;
         open_with(&family);
         decisions = 0;
@@ -867,7 +868,7 @@ static void a_run_for_joined_ranks_tells_the_signature(void)
 static void a_leader_below_counts_its_own_ranks_only(void)
 {
     static const int of[SIZE] = {-1, -1, 0, 1, -1, -1};
-    const struct family family = {2, SIZE, of, global};
+    const struct family family = {2, SIZE, of, global, 0};
     struct entry *complete;
     open_with(&family);
     struct record record = tensor("a");

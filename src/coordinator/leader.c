@@ -48,7 +48,8 @@ int32_t ronde__leader_open(struct leader *leader, const struct leader_place *pla
     const struct family family = {.contributors = net->local_size + leader->children,
                                   .size = net->size,
                                   .contributor_of = leader->contributor_of,
-                                  .global = place->global};
+                                  .global = place->global,
+                                  .is_root = leader->is_root};
     return ronde__negotiation_open(&leader->negotiation, &family, place->settings->cache_capacity);
 }
 
@@ -111,6 +112,7 @@ int32_t ronde__leader_completed(struct leader *leader, struct entry *entry, int6
     if (leader->is_root)
         return ronde__leader_make_ready(leader, entry, now);
     struct record up = ronde__negotiation_up(entry, now);
+    up.seen = leader->decisions; /* what these have made void is not in it any more */
     write_up(leader, &up);
     return RONDE_OK;
 }
@@ -340,6 +342,25 @@ static int32_t follow(struct leader *leader, const struct record *decision)
     return status;
 }
 
+/* What was announced in a group with the failing tensor fails too, for those as well who announced it
+ * alone or in another group: on the others it has ended. */
+static int32_t fail_mates(struct leader *leader, const struct record *failure)
+{
+    struct entry *mate = ronde__negotiation_next_mate(leader->negotiation);
+    if (!mate)
+        return RONDE_OK;
+    char *text = ronde__text("%.*s", (int)failure->text_bytes, failure->text);
+    if (!text)
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory to describe a mismatch");
+    struct record error = ronde__record_error(mate->kind, mate->name, mate->name_bytes,
+                                              failure->status, text);
+    error.seen = failure->seen;
+    error.flags = RECORD_VOIDS;
+    int32_t status = ronde__leader_pass_down(leader, &error); /* which sees to the next */
+    free(text);
+    return status;
+}
+
 int32_t ronde__leader_pass_down(struct leader *leader, struct record *decision)
 {
     if (*leader->at.lamport < decision->lamport)
@@ -349,7 +370,10 @@ int32_t ronde__leader_pass_down(struct leader *leader, struct record *decision)
     leader->decisions++;
     if (leader->down.failed)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for decisions");
-    return follow(leader, decision);
+    int32_t status = follow(leader, decision);
+    return !status && decision->type == RECORD_ERROR && leader->is_root
+               ? fail_mates(leader, decision)
+               : status;
 }
 
 static int32_t pass_on(struct leader *leader, int from, const char *message, size_t bytes)

@@ -169,7 +169,8 @@ static void get_signature(struct reader *in, struct signature *s)
 /* What is written always: of pairs both ends are sends, tensors have names or numbers. */
 static int is_possible(const struct head *head)
 {
-    const unsigned flags = RECORD_CACHEABLE | RECORD_LAST | RECORD_RECEIVES | RECORD_SIGNED;
+    const unsigned flags = RECORD_CACHEABLE | RECORD_LAST | RECORD_RECEIVES | RECORD_SIGNED |
+                           RECORD_VOIDS;
     int is_named = head->type == RECORD_ANNOUNCE || head->type == RECORD_PARTIAL ||
                    head->type == RECORD_ERROR || (head->type == RECORD_RUN && head->id == NO_ID);
     return head->type >= RECORD_ANNOUNCE && head->type <= RECORD_PONG && head->kind <= KIND_SEND &&

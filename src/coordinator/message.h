@@ -28,7 +28,8 @@ enum record_flag {
     RECORD_CACHEABLE = 1, /* ANNOUNCE: may get a number */
     RECORD_LAST = 2,      /* RUN: ends its bin */
     RECORD_RECEIVES = 4,  /* ANNOUNCE of a pair: this is the receiving end */
-    RECORD_SIGNED = 8     /* the signature follows; always so in an ANNOUNCE */
+    RECORD_SIGNED = 8,    /* the signature follows; always so in an ANNOUNCE */
+    RECORD_VOIDS = 16     /* ERROR: of announcements that may be on their way still, too */
 };
 
 /* One record, decoded. Pointers point into the message or to the sender's memory. */

@@ -25,6 +25,8 @@ struct negotiation {
     int *unjoined_below; /* [contributors] ranks that have not joined; 0: all have */
     struct voided voided[VOIDED]; /* the latest; older ones have long arrived */
     unsigned voids;
+    struct entry **mates; /* root: that fail with what has failed */
+    size_t mate_count, mate_room;
 };
 
 static void count_unjoined(struct negotiation *n)
@@ -83,6 +85,7 @@ void ronde__negotiation_close(struct negotiation *n)
     free(n->by_id);
     free(n->joined_rank);
     free(n->unjoined_below);
+    free(n->mates);
     free(n);
 }
 
@@ -460,7 +463,7 @@ static int32_t add_to(struct negotiation *n, struct entry *entry, int contributo
         status = keep_group(n, entry, contributor, theirs->group);
     if (status)
         return status;
-    if (record->rank < entry->rank) {
+    if (record->rank <= entry->rank) { /* the same: anew, after it was void */
         entry->rank = record->rank;
         entry->signature = *theirs;
     }
@@ -586,17 +589,44 @@ static void drop_words(const struct negotiation *n, const struct entry *entry, s
     words->count = kept;
 }
 
+/* The root fails the mate for everybody: a decision of its own, which ends its tally. */
+static int32_t keep_mate(struct negotiation *n, struct entry *entry)
+{
+    if (n->mate_count == n->mate_room) {
+        size_t room = 2 * n->mate_room + 16;
+        struct entry **grown = realloc(n->mates, room * sizeof(struct entry *));
+        if (!grown)
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory for a group of %zu", room);
+        n->mates = grown;
+        n->mate_room = room;
+    }
+    n->mates[n->mate_count++] = entry;
+    entry->doomed = 1;
+    entry->complete = 0; /* if it was held for its group, it is no more */
+    return RONDE_OK;
+}
+
+struct entry *ronde__negotiation_next_mate(struct negotiation *n)
+{
+    return n->mate_count ? n->mates[--n->mate_count] : NULL;
+}
+
 /* Takes back what the contributor announced of that group. What this table has passed up in another
  * group than the failing entry counts on there: it is not complete anew. */
-static void void_group(struct negotiation *n, int contributor, uint64_t group, uint64_t before,
+static int32_t void_group(struct negotiation *n, int contributor, uint64_t group, uint64_t before,
                        uint64_t passed_up)
 {
+    int32_t status = RONDE_OK;
     n->voided[n->voids++ % VOIDED] = (struct voided){contributor, group, before};
-    for (struct entry *entry = n->oldest, *next; entry; entry = next) {
+    for (struct entry *entry = n->oldest, *next; entry && !status; entry = next) {
         next = entry->later;
         if (entry->doomed || !entry->groups || entry->groups[contributor] != group ||
             !entry->by[contributor])
             continue;
+        if (n->family.is_root) {
+            status = keep_mate(n, entry);
+            continue;
+        }
         entry->by[contributor] = 0;
         entry->groups[contributor] = 0;
         if (entry->signature.group == passed_up)
@@ -607,15 +637,18 @@ static void void_group(struct negotiation *n, int contributor, uint64_t group, u
         if (--entry->announced == 0)
             end_tally(n, entry);
     }
+    return status;
 }
 
 /* The rest of the groups in which the failing entry was announced. */
-static void void_mates(struct negotiation *n, struct entry *entry, uint64_t before)
+static int32_t void_mates(struct negotiation *n, struct entry *entry, uint64_t before)
 {
+    int32_t status = RONDE_OK;
     entry->doomed = 1;
-    for (int c = 0; c < n->family.contributors && entry->groups; c++)
+    for (int c = 0; c < n->family.contributors && entry->groups && !status; c++)
         if (entry->by[c] && entry->groups[c])
-            void_group(n, c, entry->groups[c], before, entry->signature.group);
+            status = void_group(n, c, entry->groups[c], before, entry->signature.group);
+    return status;
 }
 
 void ronde__negotiation_ran(struct negotiation *n, struct entry *entry)
@@ -642,17 +675,18 @@ int32_t ronde__negotiation_follow(struct negotiation *n, const struct record *de
                               ? ronde__negotiation_find(n, decision->kind, decision->name,
                                                         decision->name_bytes)
                               : ronde__negotiation_by_number(n, decision->id);
-    int stalled = decision->type == RECORD_ERROR && decision->status == RONDE_ERR_STALLED;
-    if (!entry && stalled) { /* announcements may be on their way that it makes void */
+    int voids = decision->flags & RECORD_VOIDS;
+    int32_t status = RONDE_OK;
+    if (!entry && voids) { /* announcements may be on their way that it makes void */
         entry = make(n, decision);
         if (!entry)
             return ronde__fail(RONDE_ERR_MEMORY, "no memory for the name of a tensor");
     }
     if (!entry)
         return RONDE_OK;
-    entry->void_before = stalled ? decisions : 0;
+    entry->void_before = voids ? decisions : 0;
     if (decision->type == RECORD_RUN) {
-        int32_t status = check_number(n, entry, decision->id);
+        status = check_number(n, entry, decision->id);
         if (status)
             return status;
         /* Where all have joined below here nobody has announced it. */
@@ -661,10 +695,10 @@ int32_t ronde__negotiation_follow(struct negotiation *n, const struct record *de
         if (entry->id < n->capacity)
             n->by_id[entry->id] = entry;
     } else {
-        void_mates(n, entry, decisions);
+        status = void_mates(n, entry, decisions);
     }
     end_tally(n, entry);
     if (entry->id == NO_ID && !entry->void_before)
         forget(n, entry);
-    return RONDE_OK;
+    return status;
 }

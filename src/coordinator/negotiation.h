@@ -62,6 +62,7 @@ struct family {
     int contributors, size;
     const int *contributor_of; /* [size] by rank of the set; -1: not below here */
     const int *global;         /* [size] global rank, for texts */
+    int is_root;
 };
 
 int32_t ronde__negotiation_open(struct negotiation **negotiation, const struct family *family,
@@ -96,6 +97,9 @@ struct entry *ronde__negotiation_by_number(struct negotiation *negotiation, uint
 /* A decision came by, made here or above. RUN: the tally ends, the number holds. ERROR: it ends. */
 int32_t ronde__negotiation_follow(struct negotiation *negotiation, const struct record *decision,
                                   uint64_t decisions);
+/* Root: after a failure was followed, the next tensor that was announced in a group with it, and fails
+ * with it for those who had announced it otherwise; NULL: none. */
+struct entry *ronde__negotiation_next_mate(struct negotiation *negotiation);
 /* The same for a member of a batch that runs. */
 void ronde__negotiation_ran(struct negotiation *negotiation, struct entry *entry);
 

@@ -181,6 +181,7 @@ static int32_t fail_stalled(struct leader *leader, struct entry *entry, double s
                                               RONDE_ERR_STALLED,
                                               describe_stall(leader, entry, seconds, in_short));
     error.seen = leader->decisions;
+    error.flags = RECORD_VOIDS;
     return ronde__leader_pass_down(leader, &error);
 }
 

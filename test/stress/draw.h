@@ -174,16 +174,10 @@ static inline void draw_unit(uint64_t *dice, struct phase *phase, int window, un
         op->number = (*number)++;
         draw_name(dice, phase, op, unit, i);
     }
-    if (is_grouped && !getenv("NOGROUP") && chance(dice, 15) &&
-        phase->operations[unit->first].present.n > 1) {
-        int odd = phase->operations[unit->first].present.ranks[0];
-        for (int i = 0; i < unit->n; i++) {
-            phase->operations[unit->first + i].plant = OTHER_GROUP;
-            phase->operations[unit->first + i].odd = odd;
-        }
-    } else if (chance(dice, is_grouped ? 30 : 12)) {
+    /* Another group is not drawn: what comes after its group has failed is a new attempt, which nobody
+     * else makes. ranks_groups plants it where all come before. */
+    if (chance(dice, is_grouped ? 30 : 12))
         draw_plant(dice, &phase->operations[unit->first], is_grouped);
-    }
 }
 
 /* In another window there may be fewer ranks. */
