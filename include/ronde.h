@@ -74,9 +74,11 @@ enum ronde_op {
     RONDE_LOGICAL_OR = 6,
     RONDE_BITWISE_AND = 7, /* of integers and bool */
     RONDE_BITWISE_OR = 8,
-    RONDE_ADASUM = 9, /* of floats: the adaptive sum of Maleki et al., arXiv:2006.02924; not of sparse
+    RONDE_ADASUM =
+        9, /* of floats: the adaptive sum of Maleki et al., arXiv:2006.02924; not of sparse
                          tensors */
-    RONDE_WEIGHTED_AVERAGE = 10 /* sum of weight x contribution, by the sum of the weights (each 0 or
+    RONDE_WEIGHTED_AVERAGE =
+        10 /* sum of weight x contribution, by the sum of the weights (each 0 or
                                    more, one above); not of bool, and not of sparse tensors */
 };
 
@@ -310,8 +312,8 @@ int32_t ronde_reducescatter(ronde_context *context, const char *name, const void
                             size_t row_count, int32_t dtype, int32_t op, void *out, size_t out_rows,
                             const ronde_call *call);
 int32_t ronde_alltoall(ronde_context *context, const char *name, const void *in,
-                       const size_t *splits, size_t rows, size_t row_count, int32_t dtype, void *out,
-                       size_t out_rows, size_t *received, const ronde_call *call);
+                       const size_t *splits, size_t rows, size_t row_count, int32_t dtype,
+                       void *out, size_t out_rows, size_t *received, const ronde_call *call);
 int32_t ronde_gather(ronde_context *context, const char *name, const void *in, size_t rows,
                      size_t row_count, int32_t dtype, void *out, size_t out_rows,
                      size_t *rows_by_rank, int32_t root, const ronde_call *call);

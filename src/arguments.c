@@ -35,15 +35,15 @@ int32_t ronde__check_driver(const ronde_context *context, int is_direct)
 /* ---- what kinds have ------------------------------------------------------------------------- */
 
 enum trait {
-    READS = 1,         /* every rank's `in` ... */
-    READS_ROOT = 2,    /* ... or the root's only */
-    WRITES = 4,        /* every rank's `out` ... */
-    WRITES_ROOT = 8,   /* ... or the root's only; as many elements as `in` */
+    READS = 1,       /* every rank's `in` ... */
+    READS_ROOT = 2,  /* ... or the root's only */
+    WRITES = 4,      /* every rank's `out` ... */
+    WRITES_ROOT = 8, /* ... or the root's only; as many elements as `in` */
     HAS_OP = 16,
     HAS_ROOT = 32,
-    HAS_ROWS = 64,     /* in is rows x row_count, and out has room for out_rows */
+    HAS_ROWS = 64, /* in is rows x row_count, and out has room for out_rows */
     IS_PAIR = 128,
-    HAS_GROUPS = 256   /* may be in a group */
+    HAS_GROUPS = 256 /* may be in a group */
 };
 
 static int traits(enum kind kind)
@@ -229,8 +229,9 @@ static size_t bytes_out(const ronde_context *context, const struct demand *d)
     if (writes(context, d))
         return d->bytes;
     if (d->kind == KIND_ALLTOALL && d->out && d->rows)
-        return d->out_rows > SIZE_MAX / (d->bytes / d->rows + 1) ? SIZE_MAX / 2
-                                                                 : d->out_rows * (d->bytes / d->rows);
+        return d->out_rows > SIZE_MAX / (d->bytes / d->rows + 1)
+                   ? SIZE_MAX / 2
+                   : d->out_rows * (d->bytes / d->rows);
     if (d->kind != KIND_REDUCESCATTER || !d->set || !d->rows || !d->out)
         return 0;
     return ronde_share_rows(d->rows, d->set->net->size, d->set->net->rank) * (d->bytes / d->rows);
@@ -248,8 +249,7 @@ static int32_t check_memory(const ronde_context *context, const struct demand *d
                            d->rows);
     size_t out = bytes_out(context, d);
     int apart = d->in != d->out || d->kind == KIND_ALLTOALL;
-    if (reads(context, d) && apart && d->bytes && out &&
-        overlap(d->in, d->bytes, d->out, out))
+    if (reads(context, d) && apart && d->bytes && out && overlap(d->in, d->bytes, d->out, out))
         return ronde__fail(RONDE_ERR_ARGUMENT, "input and output overlap by a part: make them "
                                                "equal, or apart");
     return RONDE_OK;
@@ -320,8 +320,8 @@ static int32_t fill_shape(const ronde_context *context, struct signature *s, con
     size_t product = 0;
     int32_t status = copy_shape(s, &d->read, rows, &product);
     int has_rows = rows && reads(context, d);
-    if (!status && (product != (rows ? d->row_count : d->count) ||
-                    (has_rows && d->read.shape[0] != d->rows)))
+    if (!status &&
+        (product != (rows ? d->row_count : d->count) || (has_rows && d->read.shape[0] != d->rows)))
         status = ronde__fail(RONDE_ERR_ARGUMENT,
                              "the shape holds %zu elements%s, but the call has %zu", product,
                              rows ? " a row" : "", rows ? d->row_count : d->count);

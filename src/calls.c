@@ -261,6 +261,8 @@ int32_t ronde_take_sparse(ronde_context *context, uint64_t handle, int64_t **ind
         return status;
     if (!indices || !values || !rows)
         return ronde__fail(RONDE_ERR_ARGUMENT, "the place for the %s is NULL",
-                           !indices ? "indices" : !values ? "values" : "rows");
+                           !indices  ? "indices"
+                           : !values ? "values"
+                                     : "rows");
     return take(context, handle, indices, values, rows);
 }

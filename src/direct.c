@@ -19,8 +19,7 @@ int32_t ronde__direct_open(struct direct *direct, struct net *net, struct coordi
 {
     *direct = (struct direct){.coordinator = coordinator};
     int32_t status = ronde__region_open(&direct->region, net,
-                                        ronde__communicator_bytes(net, settings),
-                                        REGION_COMMITTED);
+                                        ronde__communicator_bytes(net, settings), REGION_COMMITTED);
     if (status)
         return status;
     const struct communicator_place place = {.memory = direct->region.base,
@@ -197,8 +196,13 @@ int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out
                                int32_t dtype, int32_t op, const ronde_call *call)
 {
     int32_t status = ronde__check_driver(context, 1);
-    struct demand d = {
-        .kind = KIND_ALLREDUCE, .in = in, .out = out, .count = count, .dtype = dtype, .op = op, .call = call};
+    struct demand d = {.kind = KIND_ALLREDUCE,
+                       .in = in,
+                       .out = out,
+                       .count = count,
+                       .dtype = dtype,
+                       .op = op,
+                       .call = call};
     if (!status)
         status = check_demand(context, &d);
     if (status || !count)
@@ -223,8 +227,13 @@ int32_t ronde_direct_broadcast(ronde_context *context, const void *in, void *out
                                int32_t dtype, int32_t root, const ronde_call *call)
 {
     int32_t status = ronde__check_driver(context, 1);
-    struct demand d = {
-        .kind = KIND_BROADCAST, .in = in, .out = out, .count = count, .dtype = dtype, .root = root, .call = call};
+    struct demand d = {.kind = KIND_BROADCAST,
+                       .in = in,
+                       .out = out,
+                       .count = count,
+                       .dtype = dtype,
+                       .root = root,
+                       .call = call};
     if (!status)
         status = check_demand(context, &d);
     if (status || !count)

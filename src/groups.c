@@ -134,9 +134,9 @@ static int32_t room_for_one(struct group *group)
 
 static char *name_of(const struct demand *demand, uint64_t number)
 {
-    return demand->name ? ronde__text("%s", demand->name)
-                        : ronde__text("%s#%llu", ronde__kind_name(demand->kind),
-                                      (unsigned long long)number);
+    return demand->name
+               ? ronde__text("%s", demand->name)
+               : ronde__text("%s#%llu", ronde__kind_name(demand->kind), (unsigned long long)number);
 }
 
 /* Has another the name already? */

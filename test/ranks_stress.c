@@ -108,7 +108,7 @@ static void submit_unit(struct worker *w, const struct unit *unit, int window)
     const struct operation *op = &w->stress->phase.operations[unit->first];
     for (int i = 0; i < unit->n; i++)
         free_name(w, op + i);
-    if (unit->n > 1) {
+    if (unit->is_group) {
         submit_group(w, unit, window);
     } else if (op->kind == SEND) {
         int receives = op->receiver == w->trial.rank;

@@ -140,7 +140,10 @@ static void note_record(const char *bytes, size_t n)
             note("of %u ", r.batch);
         break;
     case RECORD_RUN_BATCH: note("batch %u ", r.id); break;
-    case RECORD_ERROR: note("error %.*s ", (int)r.name_bytes, r.name); break;
+    case RECORD_ERROR:
+        note("error %.*s: %.*s ", (int)r.name_bytes, r.name,
+             r.text_bytes < 9 ? (int)r.text_bytes : 9, r.text);
+        break;
     case RECORD_BATCH: note("up %u as %d since %d ", r.id, r.rank, (int)r.seen); break;
     case RECORD_CACHED: note("up one %u ", r.id); break;
     case RECORD_ANNOUNCE: note("up %.*s ", (int)r.name_bytes, r.name); break;
@@ -344,8 +347,22 @@ static void a_conflict_in_one_tensor_lets_the_others_run(void)
     struct record other = full("a");
     other.signature.dtype = RONDE_INT8;
     CHECK(!say(0, whole(0)) && !say(1, other) && !say(1, number(1)) && !say(2, whole(0)));
-    CHECK(!say(3, whole(0)) && has_said("error a run 1 last "));
+    CHECK(!say(3, whole(0)) && has_said("error a: allreduce run 1 last "));
     CHECK(stage.leader.batches.pending == 0);
+    stage_close(&stage);
+}
+
+/* The failing tensor is gone by the time its mates fail; its text is not. */
+static void the_rest_of_a_group_fails_with_the_same_text(void)
+{
+    CHECK(is_root_set());
+    struct record a = full("x"), b = full("y"), other = full("x");
+    a.signature.group = b.signature.group = other.signature.group = 7;
+    a.signature.group_size = b.signature.group_size = other.signature.group_size = 2;
+    other.signature.dtype = RONDE_INT8;
+    CHECK(!say(0, b) && !say(0, a) && !say(1, other) && !say(2, a) && !say(3, a));
+    CHECK(has_said("error x: allreduce error y: allreduce "));
+    CHECK(!ronde__leader_is_busy(&stage.leader));
     stage_close(&stage);
 }
 
@@ -473,6 +490,7 @@ int main(void)
     RUN(one_by_one_on_one_rank_is_one_by_one_everywhere);
     RUN(another_bin_takes_the_tensors_along);
     RUN(a_conflict_in_one_tensor_lets_the_others_run);
+    RUN(the_rest_of_a_group_fails_with_the_same_text);
     RUN(a_join_takes_what_is_not_whole_apart);
     RUN(a_join_after_the_last_announcement_decides_nothing_twice);
     RUN(what_waits_too_long_is_taken_apart_so_that_it_is_reported);

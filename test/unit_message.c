@@ -63,6 +63,7 @@ static const struct record examples[] = {
     {.type = RECORD_RUN_BATCH, .flags = RECORD_LAST, .id = 4, .batch = 4},
     {.type = RECORD_ERROR,
      .kind = KIND_SEND,
+     .flags = RECORD_VOIDS,
      .status = RONDE_ERR_MISMATCH,
      .name = "3>5:p",
      .name_bytes = 5,
@@ -393,7 +394,7 @@ static void impossible_values_are_refused(void)
     REFUSES(kind = KIND_RECV);
     REFUSES(kind = KINDS);
     REFUSES(kind = KIND_REDUCE); /* the signature has another */
-    REFUSES(flags |= 16);
+    REFUSES(flags |= 32);
     REFUSES(flags |= 128);
     REFUSES(algorithm = 2); /* of no reduction */
     REFUSES(algorithm = 255);

@@ -1,5 +1,6 @@
 /* The table of who has submitted what, alone: six ranks whose global numbers are ten times theirs, seen
- * by a leader whose contributors are ranks 0 and 1, a child with 2 and 3, and a child with 4 and 5. */
+ * by a leader whose contributors are ranks 0 and 1, a child with 2 and 3, and a child with 4 and 5; or
+ * by one below, whose contributors are the ranks 2 and 3. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,9 +21,21 @@ static void open_with(const struct family *family)
         abort();
 }
 
+static void begin_as(int is_root)
+{
+    const struct family family = {CONTRIBUTORS, SIZE, contributor_of, global, is_root};
+    open_with(&family);
+}
+
 static void begin(void)
 {
-    const struct family family = {CONTRIBUTORS, SIZE, contributor_of, global, 0};
+    begin_as(0);
+}
+
+static void begin_below(void)
+{
+    static const int of[SIZE] = {-1, -1, 0, 1, -1, -1};
+    const struct family family = {2, SIZE, of, global, 0};
     open_with(&family);
 }
 
@@ -747,31 +760,52 @@ static void one_groups_failure_spares_the_other_that_shares_a_name(void)
     end();
 }
 
-/* Rank 0 has {a, b} in a group, rank 1 {a, c} and b alone. b is complete here, and its conflict went up
- * as rank 0's group has it, or as rank 1 has it: only in the failing group is it taken back there. */
+/* One rank has {a, b} in a group, the other a in another group or alone, and b alone: so a and b went up
+ * with conflicts, in the group that the lower rank has them in. Only what was in the failing one's group
+ * there is taken back there, and goes up again. */
 static void what_is_taken_back_above_goes_up_again_and_nothing_else(void)
 {
-    for (int taken_back = 0; taken_back < 2; taken_back++) {
-        static const int of[SIZE] = {-1, -1, 0, 1, -1, -1};
-        const struct family family = {2, SIZE, of, global, 0};
+    static const uint64_t others[] = {8, 0};
+    for (int i = 0; i < 4; i++) {
+        int is_lower = i % 2, grouped_rank = is_lower ? 2 : 3;
         struct entry *complete;
-        open_with(&family);
+        begin_below();
         decisions = 0;
         struct record a = grouped("a", 7, 0), b = grouped("b", 7, 0);
-        struct record other_a = grouped("a", 8, 0), other_b = tensor("b");
-        a.rank = b.rank = taken_back ? 2 : 3;
-        other_a.rank = other_b.rank = taken_back ? 3 : 2;
-        int of_group = taken_back ? 0 : 1;
-        CHECK(!say(of_group, a, &complete) && !say(1 - of_group, other_a, &complete) && complete);
-        CHECK(complete->signature.group == (taken_back ? 7 : 8));
-        CHECK(!say(of_group, b, &complete) && !say(1 - of_group, other_b, &complete) && complete);
-        CHECK(complete->conflict && !fail_with(RONDE_ERR_MISMATCH, "a"));
-        CHECK(entry_of("b")->announced == 1);
+        struct record other_a = grouped("a", others[i / 2], 0), other_b = tensor("b");
+        a.rank = b.rank = grouped_rank;
+        other_a.rank = other_b.rank = 5 - grouped_rank;
+        CHECK(!say(grouped_rank - 2, a, &complete) && !complete);
+        CHECK(!say(3 - grouped_rank, other_a, &complete) && complete);
+        CHECK(complete->signature.group == (is_lower ? 7 : others[i / 2]));
+        CHECK(!say(grouped_rank - 2, b, &complete) && !complete);
+        CHECK(!say(3 - grouped_rank, other_b, &complete) && complete && complete->conflict);
+        CHECK(!fail_with(RONDE_ERR_MISMATCH, "a") && entry_of("b")->announced == 1);
         b.seen = 1;
-        CHECK(!say(of_group, b, &complete) && !complete == !taken_back);
+        CHECK(!say(grouped_rank - 2, b, &complete) && !complete == !is_lower);
         CHECK(!fail_with(RONDE_ERR_MISMATCH, "b") && on_the_table() == 0);
         end();
     }
+}
+
+/* For all of them: those who announced them otherwise, too. */
+static void the_root_fails_the_mates_by_name(void)
+{
+    begin_as(1);
+    decisions = 0;
+    CHECK(is_said(0, grouped("a", 7, 0)) && is_said(0, grouped("b", 7, 0)));
+    CHECK(is_said(0, grouped("c", 7, 0)) && is_said(1, grouped("a", 8, 0)));
+    CHECK(is_said(1, grouped("d", 8, 0)) && is_said(2, tensor("b")) && is_said(3, tensor("e")));
+    CHECK(!ronde__negotiation_next_mate(table) && !fail_with(RONDE_ERR_MISMATCH, "a"));
+    int seen = 0;
+    for (struct entry *mate; (mate = ronde__negotiation_next_mate(table));) {
+        CHECK(mate->doomed && !mate->complete && mate->announced && mate->name_bytes == 1);
+        seen |= 1 << (mate->name[0] - 'a');
+        CHECK(!fail_with(RONDE_ERR_MISMATCH, mate->name));
+    }
+    CHECK(seen == (1 << 1 | 1 << 2 | 1 << 3)); /* b, c, d: each once */
+    CHECK(on_the_table() == 1 && ronde__negotiation_oldest(table) == entry_of("e"));
+    end();
 }
 
 static void words_are_taken_back_with_their_announcement(void)
@@ -867,10 +901,8 @@ static void a_run_for_joined_ranks_tells_the_signature(void)
 
 static void a_leader_below_counts_its_own_ranks_only(void)
 {
-    static const int of[SIZE] = {-1, -1, 0, 1, -1, -1};
-    const struct family family = {2, SIZE, of, global, 0};
     struct entry *complete;
-    open_with(&family);
+    begin_below();
     struct record record = tensor("a");
     record.rank = 3;
     CHECK(!say(1, record, &complete) && !complete);
@@ -920,6 +952,7 @@ int main(void)
     RUN(a_complete_mate_is_complete_no_more);
     RUN(one_groups_failure_spares_the_other_that_shares_a_name);
     RUN(what_is_taken_back_above_goes_up_again_and_nothing_else);
+    RUN(the_root_fails_the_mates_by_name);
     RUN(words_are_taken_back_with_their_announcement);
     RUN(a_scatters_rows_are_its_roots_last_ones);
     RUN(what_is_doomed_itself_is_not_voided);

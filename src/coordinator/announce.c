@@ -16,8 +16,7 @@ static int is_pair(const struct request *request)
 static int is_as_agreed(const struct request *request)
 {
     const struct tensor *tensor = request->tensor;
-    return tensor->id != NO_ID &&
-           ronde__signature_equal(&tensor->agreed, &request->signature);
+    return tensor->id != NO_ID && ronde__signature_equal(&tensor->agreed, &request->signature);
 }
 
 /* The word that this rank tells: its rows, or its weight. */

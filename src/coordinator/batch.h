@@ -35,7 +35,7 @@ struct batches {
     uint32_t count, room;
     uint32_t *ids; /* of the bin that is being followed */
     uint32_t id_count, id_room;
-    int unfit; /* it can be no batch */
+    int unfit;        /* it can be no batch */
     uint32_t pending; /* of a leader: announced by some, not by all */
 };
 

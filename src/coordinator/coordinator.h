@@ -46,8 +46,8 @@ enum {
 struct set_list {
     int32_t id;
     int n;
-    int *ranks;         /* global, ascending */
-    struct set *set;    /* NULL: this rank is no member */
+    int *ranks;      /* global, ascending */
+    struct set *set; /* NULL: this rank is no member */
     int removed;
     struct set_list *older; /* all there ever were */
 };

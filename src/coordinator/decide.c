@@ -229,10 +229,14 @@ static int32_t sort_words(struct leader *leader, const struct entry *entry)
 
 static int32_t fail_tensor(struct leader *leader, struct entry *entry, uint64_t seen)
 {
+    char *text = entry->conflict; /* which outlives the entry: its mates fail with it, too */
+    entry->conflict = NULL;
     struct record error = ronde__record_error(entry->kind, entry->name, entry->name_bytes,
-                                              RONDE_ERR_MISMATCH, entry->conflict);
+                                              RONDE_ERR_MISMATCH, text);
     error.seen = seen;
-    return ronde__leader_pass_down(leader, &error);
+    int32_t status = ronde__leader_pass_down(leader, &error);
+    free(text);
+    return status;
 }
 
 static int32_t run_tensor(struct leader *leader, struct entry *entry, int last, uint32_t batch)
@@ -323,31 +327,30 @@ static int32_t run_bin(struct leader *leader, struct entry *const *bin, size_t n
     return status;
 }
 
+/* The first of them that ranks disagree about leaves the list; NULL: none does. */
+static struct entry *take_failing(struct leader *leader)
+{
+    struct entry **ready = leader->ready;
+    for (size_t i = 0; i < leader->ready_count; i++)
+        if (ready[i]->conflict) {
+            struct entry *entry = ready[i];
+            memmove(&ready[i], &ready[i + 1], (--leader->ready_count - i) * sizeof(*ready));
+            return entry;
+        }
+    return NULL;
+}
+
 /* Those that ranks disagree about go first: each takes its group with it. What they were announced
  * with was all announced before now. */
 static int32_t decide_failures(struct leader *leader)
 {
     uint64_t seen = leader->decisions;
     int32_t status = RONDE_OK;
-    size_t kept = 0, failing = 0;
-    struct entry **ready = leader->ready;
+    struct entry *entry;
     for (size_t i = 0; i < leader->ready_count; i++)
-        if (ready[i]->conflict) {
-            ready[i]->doomed = 1;
-            failing++;
-        }
-    if (!failing)
-        return RONDE_OK;
-    for (size_t i = 0; i < leader->ready_count && !status; i++)
-        if (ready[i]->conflict)
-            status = fail_tensor(leader, ready[i], seen);
-        else
-            ready[kept++] = ready[i];
-    /* Those that went along are complete no more. */
-    leader->ready_count = 0;
-    for (size_t i = 0; i < kept; i++)
-        if (ready[i]->complete)
-            ready[leader->ready_count++] = ready[i];
+        leader->ready[i]->doomed = leader->ready[i]->conflict != NULL;
+    while (!status && (entry = take_failing(leader)))
+        status = fail_tensor(leader, entry, seen);
     return status;
 }
 

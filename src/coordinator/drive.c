@@ -118,10 +118,9 @@ static int32_t take_message(struct coordinator *c, int from, void *message, size
     if (!head.set)
         status = take_ours(c, from, records, bytes - sizeof(head));
     if (status == RONDE_PENDING)
-        status = set && set->leader
-                     ? ronde__leader_take(set->leader, ronde__set_rank_of(set, from), records,
-                                          bytes - sizeof(head))
-                     : RONDE_OK; /* of a set that was removed */
+        status = set && set->leader ? ronde__leader_take(set->leader, ronde__set_rank_of(set, from),
+                                                         records, bytes - sizeof(head))
+                                    : RONDE_OK; /* of a set that was removed */
     free(message);
     return status;
 }

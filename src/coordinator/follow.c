@@ -29,8 +29,8 @@ static struct request *make_ghost(const struct record *run)
     ghost->ghost = 1;
     ghost->signature = run->signature;
     ghost->announced = 1;
-    if (run->kind == KIND_ALLREDUCE || run->kind == KIND_REDUCE || run->kind == KIND_REDUCESCATTER ||
-        run->kind == KIND_BROADCAST)
+    if (run->kind == KIND_ALLREDUCE || run->kind == KIND_REDUCE ||
+        run->kind == KIND_REDUCESCATTER || run->kind == KIND_BROADCAST)
         ghost->count = ronde__signature_count(&run->signature);
     ghost->allocate = 1;
     return ghost;
@@ -86,8 +86,9 @@ static void append(struct set *set, struct request *request)
 
 static int32_t missing(const struct record *run)
 {
-    return ronde__fail(RONDE_ERR_SYSTEM, "told to run '%.*s' (number %u), which is not outstanding "
-                                         "here",
+    return ronde__fail(RONDE_ERR_SYSTEM,
+                       "told to run '%.*s' (number %u), which is not outstanding "
+                       "here",
                        (int)run->name_bytes, run->name, run->id);
 }
 

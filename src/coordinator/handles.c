@@ -103,8 +103,8 @@ static void refuse(uint64_t handle, const struct request *request)
 {
     ronde__fail(RONDE_ERR_HANDLE,
                 request && request->staged ? "handle %llu is of a group that has not ended"
-                : request ? "handle %llu is being waited on by another thread"
-                        : "handle %llu is stale or was never given: wait once for each operation",
+                : request                  ? "handle %llu is being waited on by another thread"
+                          : "handle %llu is stale or was never given: wait once for each operation",
                 (unsigned long long)handle);
 }
 

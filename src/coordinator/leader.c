@@ -298,19 +298,24 @@ static void enter_batch(struct leader *leader, const struct record *run)
 /* What is decided of one tensor takes the tally of its batch apart. */
 static int32_t spread_decided(struct leader *leader, const struct record *decision)
 {
-    const struct entry *entry =
-        decision->name_bytes ? ronde__negotiation_find(leader->negotiation, decision->kind,
-                                                       decision->name, decision->name_bytes)
-                             : ronde__negotiation_by_number(leader->negotiation, decision->id);
+    const struct entry *entry = decision->name_bytes
+                                    ? ronde__negotiation_find(leader->negotiation, decision->kind,
+                                                              decision->name, decision->name_bytes)
+                                    : ronde__negotiation_by_number(leader->negotiation,
+                                                                   decision->id);
     struct batch *batch = entry ? ronde__batches_get(&leader->batches, entry->batch) : NULL;
-    return batch && batch->announced
-               ? ronde__leader_spread_batch(leader, batch, batch->since_ns)
-               : RONDE_OK;
+    return batch && batch->announced ? ronde__leader_spread_batch(leader, batch, batch->since_ns)
+                                     : RONDE_OK;
 }
 
 /* Those whose tallies a failure has ended are complete no more. */
-static void drop_held(struct leader *leader)
+static void drop_incomplete(struct leader *leader)
 {
+    size_t ready = 0;
+    for (size_t i = 0; i < leader->ready_count; i++)
+        if (leader->ready[i]->complete)
+            leader->ready[ready++] = leader->ready[i];
+    leader->ready_count = ready;
     for (size_t i = 0; i < leader->held_count; i++) {
         struct held *held = &leader->held[i];
         uint32_t kept = 0;
@@ -338,7 +343,7 @@ static int32_t follow(struct leader *leader, const struct record *decision)
     if (!status && decision->type == RECORD_RUN)
         enter_batch(leader, decision);
     if (decision->type == RECORD_ERROR)
-        drop_held(leader);
+        drop_incomplete(leader);
     return status;
 }
 

@@ -56,7 +56,7 @@ struct leader {
     struct entry **ready; /* root: to be decided, in order of completion */
     size_t ready_count, ready_room;
     size_t ready_bytes;
-    int64_t ready_ns; /* since when the first of them is */
+    int64_t ready_ns;        /* since when the first of them is */
     uint32_t *ready_batches; /* root: batches that all have announced whole */
     size_t ready_batch_count;
     struct held *held;

@@ -79,8 +79,9 @@ int32_t ronde__leader_take_batch(struct leader *leader, int contributor,
     if (!batch->by)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for the tally of a batch");
     if (batch->by[contributor])
-        return ronde__fail(RONDE_ERR_SYSTEM, "batch %u was announced twice by the subtree of rank %d",
-                           record->id, record->rank);
+        return ronde__fail(RONDE_ERR_SYSTEM,
+                           "batch %u was announced twice by the subtree of rank %d", record->id,
+                           record->rank);
     if (!batch->announced) {
         batch->seen = UINT64_MAX;
         batch->rank = INT32_MAX;

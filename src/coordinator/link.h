@@ -10,7 +10,7 @@
 enum { LINK_MUCH_BYTES = 16 << 10 };
 
 struct link {
-    struct ring **up;     /* [local ranks] */
+    struct ring **up; /* [local ranks] */
     struct ring *down;
 };
 

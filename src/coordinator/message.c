@@ -147,11 +147,8 @@ static void get_signature(struct reader *in, struct signature *s)
 {
     uint8_t head[5] = {0};
     get(in, head, sizeof(head));
-    *s = (struct signature){.kind = head[0],
-                            .dtype = head[1],
-                            .op = head[2],
-                            .dimensions = head[3],
-                            .flags = head[4]};
+    *s = (struct signature){
+        .kind = head[0], .dtype = head[1], .op = head[2], .dimensions = head[3], .flags = head[4]};
     get(in, &s->root, sizeof(s->root));
     get(in, &s->prescale, sizeof(s->prescale));
     get(in, &s->postscale, sizeof(s->postscale));

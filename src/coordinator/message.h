@@ -10,16 +10,16 @@
 #include "coordinator/request.h"
 
 enum record_type {
-    RECORD_ANNOUNCE = 1, /* up: this subtree has submitted this tensor, described in full */
-    RECORD_CACHED = 2,   /* up: the same, by number: signature as last time */
-    RECORD_BATCH = 3,    /* up: the same for all tensors of a batch */
-    RECORD_PARTIAL = 4,  /* up: only these ranks of the subtree have, for some time now */
-    RECORD_RUN = 5,      /* down: run this tensor; bins are runs up to one that is the last */
+    RECORD_ANNOUNCE = 1,  /* up: this subtree has submitted this tensor, described in full */
+    RECORD_CACHED = 2,    /* up: the same, by number: signature as last time */
+    RECORD_BATCH = 3,     /* up: the same for all tensors of a batch */
+    RECORD_PARTIAL = 4,   /* up: only these ranks of the subtree have, for some time now */
+    RECORD_RUN = 5,       /* down: run this tensor; bins are runs up to one that is the last */
     RECORD_RUN_BATCH = 6, /* down: run all tensors of a batch as a bin */
-    RECORD_ERROR = 7,    /* down: this tensor fails everywhere with this text */
-    RECORD_FATAL = 8,    /* to every leader: this context is lost, with this text */
-    RECORD_PING = 9,     /* between leaders: somebody waits; are you there? rows: the clock */
-    RECORD_PONG = 10     /* the answer */
+    RECORD_ERROR = 7,     /* down: this tensor fails everywhere with this text */
+    RECORD_FATAL = 8,     /* to every leader: this context is lost, with this text */
+    RECORD_PING = 9,      /* between leaders: somebody waits; are you there? rows: the clock */
+    RECORD_PONG = 10      /* the answer */
 };
 
 #define NO_ID UINT32_MAX
@@ -34,20 +34,20 @@ enum record_flag {
 
 /* One record, decoded. Pointers point into the message or to the sender's memory. */
 struct record {
-    uint8_t type;               /* enum record_type */
-    uint8_t kind;               /* enum kind, of what is named */
-    uint8_t flags;              /* enum record_flag */
-    uint8_t algorithm;          /* RUN: enum algorithm between nodes */
-    uint32_t id;                /* CACHED, RUN: the tensor's number; BATCH: the batch's; or NO_ID */
-    uint32_t batch;             /* RUN that ends a bin: the number this bin has from now on, or NO_ID */
-    int32_t rank;               /* up: the lowest rank of the subtree that announces; RUN of a join:
+    uint8_t type;         /* enum record_type */
+    uint8_t kind;         /* enum kind, of what is named */
+    uint8_t flags;        /* enum record_flag */
+    uint8_t algorithm;    /* RUN: enum algorithm between nodes */
+    uint32_t id;          /* CACHED, RUN: the tensor's number; BATCH: the batch's; or NO_ID */
+    uint32_t batch;       /* RUN that ends a bin: the number this bin has from now on, or NO_ID */
+    int32_t rank;         /* up: the lowest rank of the subtree that announces; RUN of a join:
                                    the last to join (all of the set) */
-    int32_t status;             /* ERROR, FATAL */
-    uint32_t waiting;           /* up: all ranks of the subtree wait */
-    uint32_t deadline_ms;       /* up: the least of those given; 0: none */
-    uint32_t age_ms;            /* PARTIAL: since when the first of them waits */
-    uint64_t seen;              /* up: decisions that the sender had followed */
-    uint64_t lamport;           /* the sender's logical clock */
+    int32_t status;       /* ERROR, FATAL */
+    uint32_t waiting;     /* up: all ranks of the subtree wait */
+    uint32_t deadline_ms; /* up: the least of those given; 0: none */
+    uint32_t age_ms;      /* PARTIAL: since when the first of them waits */
+    uint64_t seen;        /* up: decisions that the sender had followed */
+    uint64_t lamport;     /* the sender's logical clock */
     struct signature signature; /* where SIGNED */
     const char *name;           /* ANNOUNCE, PARTIAL, ERROR; RUN where the number is new or none */
     uint32_t name_bytes;

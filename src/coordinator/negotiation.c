@@ -22,7 +22,7 @@ struct negotiation {
     struct entry *oldest, *newest;
     unsigned char *joined_rank; /* [size] */
     int joined;
-    int *unjoined_below; /* [contributors] ranks that have not joined; 0: all have */
+    int *unjoined_below;          /* [contributors] ranks that have not joined; 0: all have */
     struct voided voided[VOIDED]; /* the latest; older ones have long arrived */
     unsigned voids;
     struct entry **mates; /* root: that fail with what has failed */
@@ -238,18 +238,17 @@ static int32_t compare(const struct negotiation *n, struct entry *entry,
     if (entry->conflict)
         return RONDE_OK;
     if (record->text_bytes)
-        return keep_conflict(entry,
-                             ronde__text("%.*s", (int)record->text_bytes, record->text));
+        return keep_conflict(entry, ronde__text("%.*s", (int)record->text_bytes, record->text));
     if (!entry->announced || ronde__signature_equal(&entry->signature, theirs))
         return RONDE_OK;
     const int *global = n->family.global;
     int first = entry->rank < record->rank;
     const char *name = ronde__shown_name(entry->kind, entry->name);
-    return keep_conflict(
-        entry, ronde__signature_conflict(name, first ? &entry->signature : theirs,
-                                         global[first ? entry->rank : record->rank],
-                                         first ? theirs : &entry->signature,
-                                         global[first ? record->rank : entry->rank]));
+    return keep_conflict(entry,
+                         ronde__signature_conflict(name, first ? &entry->signature : theirs,
+                                                   global[first ? entry->rank : record->rank],
+                                                   first ? theirs : &entry->signature,
+                                                   global[first ? record->rank : entry->rank]));
 }
 
 static void know_ranks(struct negotiation *n, struct entry *entry, const struct record *record,
@@ -352,10 +351,10 @@ static int32_t complete_pair(struct negotiation *n, struct entry *entry)
     if (entry->announced == 2 || entry->conflict)
         return RONDE_OK;
     int end = entry->ends[0] < 0; /* that is there */
-    return keep_conflict(entry,
-                         ronde__text("%s '%s': a rank has joined that rank %d waits for",
-                                     end ? "recv" : "send", ronde__shown_name(entry->kind, entry->name),
-                                     n->family.global[entry->ends[end]]));
+    return keep_conflict(entry, ronde__text("%s '%s': a rank has joined that rank %d waits for",
+                                            end ? "recv" : "send",
+                                            ronde__shown_name(entry->kind, entry->name),
+                                            n->family.global[entry->ends[end]]));
 }
 
 /* The sender (0) or the receiver (1) of a pair, as a rank; from its name "3>5:name". */
@@ -488,8 +487,7 @@ static int is_void(struct negotiation *n, int contributor, const struct record *
 }
 
 int32_t ronde__negotiation_add(struct negotiation *n, int contributor, struct entry *entry,
-                               const struct record *record, int64_t now_ns,
-                               struct entry **complete)
+                               const struct record *record, int64_t now_ns, struct entry **complete)
 {
     *complete = NULL;
     const struct signature *theirs = record->type == RECORD_ANNOUNCE ? &record->signature
@@ -614,7 +612,7 @@ struct entry *ronde__negotiation_next_mate(struct negotiation *n)
 /* Takes back what the contributor announced of that group. What this table has passed up in another
  * group than the failing entry counts on there: it is not complete anew. */
 static int32_t void_group(struct negotiation *n, int contributor, uint64_t group, uint64_t before,
-                       uint64_t passed_up)
+                          uint64_t passed_up)
 {
     int32_t status = RONDE_OK;
     n->voided[n->voids++ % VOIDED] = (struct voided){contributor, group, before};
@@ -629,7 +627,7 @@ static int32_t void_group(struct negotiation *n, int contributor, uint64_t group
         }
         entry->by[contributor] = 0;
         entry->groups[contributor] = 0;
-        if (entry->signature.group == passed_up)
+        if (passed_up && entry->signature.group == passed_up)
             entry->complete = 0;
         drop_words(n, entry, &entry->absent, 1);
         if (entry->kind != KIND_SCATTER) /* whose root tells all, and will again */

@@ -43,12 +43,12 @@ struct entry {
     uint64_t seen;       /* the least of the announcements' */
     int64_t since_ns;    /* when the first was made, as far as is known */
     int64_t deadline_ns; /* when it fails; 0: never of its own */
-    int reported;        /* root: 1 once the stall was; else how many ranks the parent was told of */
-    int32_t ends[2];     /* of a pair: the sender's and receiver's rank, or -1 */
-    struct words rows;   /* (rank, word) pairs */
-    struct words absent; /* ranks that have joined */
-    unsigned char *by;   /* [contributors] 1: announced */
-    uint64_t *groups;    /* [contributors] the group in which; NULL: none in any */
+    int reported;      /* root: 1 once the stall was; else how many ranks the parent was told of */
+    int32_t ends[2];   /* of a pair: the sender's and receiver's rank, or -1 */
+    struct words rows; /* (rank, word) pairs */
+    struct words absent;        /* ranks that have joined */
+    unsigned char *by;          /* [contributors] 1: announced */
+    uint64_t *groups;           /* [contributors] the group in which; NULL: none in any */
     unsigned char *ranks_known; /* [size] 1: known to have announced; filled by PARTIAL records */
 
     struct entry *next_of_hash;

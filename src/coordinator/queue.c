@@ -144,8 +144,9 @@ static int32_t name_locked(struct queue *queue, const char *name, enum naming na
     if (queue->closed)
         return ronde__fail_text(queue->closed, queue->closed_text ? queue->closed_text : "closed");
     if (queue->joining && naming != NAMING_OURS)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "%s '%s': this rank has joined the process set: wait "
-                                               "for the join first",
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "%s '%s': this rank has joined the process set: wait "
+                           "for the join first",
                            ronde__kind_name((enum kind)request->signature.kind), name);
     struct tensor *tensor = find_or_make(queue, request->signature.kind, name);
     if (!tensor)

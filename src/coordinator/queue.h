@@ -30,8 +30,8 @@ struct queue {
     struct request *first, *last; /* submitted, not taken */
     uint64_t unnamed[KINDS];
     uint64_t *unnamed_pairs; /* [2 x ranks]: sends to, receives from each rank */
-    int joining;    /* this rank has joined, and not all have */
-    int32_t closed; /* the status that submissions get; 0: open */
+    int joining;             /* this rank has joined, and not all have */
+    int32_t closed;          /* the status that submissions get; 0: open */
     char *closed_text;
 };
 
@@ -64,8 +64,7 @@ struct request *ronde__queue_match(struct queue *queue, int kind, const struct r
 /* A RUN in which this rank, having joined, has no request: what it knows of the name follows. */
 void ronde__queue_miss(struct queue *queue, const struct record *run);
 /* A bin has run: its tensors belong to this batch from now on. */
-void ronde__queue_enter_batch(struct queue *queue, const uint32_t *ids, uint32_t n,
-                              uint32_t batch);
+void ronde__queue_enter_batch(struct queue *queue, const uint32_t *ids, uint32_t n, uint32_t batch);
 /* The pending requests of a batch that runs, linked in its order; NULL where one is not pending. */
 struct request *ronde__queue_match_batch(struct queue *queue, const uint32_t *ids, uint32_t n);
 /* The request's name is no longer outstanding; forgotten where it has no number. */

@@ -33,7 +33,7 @@ const char *ronde__shown_name(int kind, const char *name);
 
 enum {
     SHAPE_DIMENSIONS = 16,
-    NAME_BYTES = 1000,      /* of a user's name */
+    NAME_BYTES = 1000,          /* of a user's name */
     NAME_ROOM = NAME_BYTES + 32 /* with the ranks of a pair before it: "3>5:name" */
 };
 
@@ -99,11 +99,12 @@ struct request {
     int32_t peer;          /* of a send or receive: rank of the set */
     int32_t *last_rank;    /* out, of a join */
     const int64_t *indices;
-    uint64_t *words; /* what this rank tells: malloc'd (rank, word) pairs; NULL: its rows or weight */
-    size_t *splits;  /* of an all-to-all, or of a scatter's root: malloc'd rows by rank */
+    uint64_t
+        *words; /* what this rank tells: malloc'd (rank, word) pairs; NULL: its rows or weight */
+    size_t *splits; /* of an all-to-all, or of a scatter's root: malloc'd rows by rank */
     double weight;
-    double deadline; /* seconds; 0: none */
-    int allocate;    /* the library makes the output */
+    double deadline;       /* seconds; 0: none */
+    int allocate;          /* the library makes the output */
     struct request *mates; /* of its group: a ring through all of them; NULL: none */
     int finished;          /* done, but not all of its group are */
 

@@ -238,14 +238,14 @@ int32_t ronde__set_submit_group(struct set *set, char *const *names, struct requ
 struct timeline_event ronde__set_event(const struct set *set, const struct request *r)
 {
     const struct tensor *tensor = r->tensor;
-    return (struct timeline_event){
-        .name = tensor ? ronde__shown_name(tensor->kind, tensor->name) : NULL,
-        .kind = ronde__kind_name((enum kind)r->signature.kind),
-        .bytes = r->count * ronde_dtype_bytes(r->signature.dtype),
-        .lamport = set->c->lamport,
-        .id = ronde__handle_of(r),
-        .peer = -1,
-        .process_set = set->id};
+    return (struct timeline_event){.name = tensor ? ronde__shown_name(tensor->kind, tensor->name)
+                                                  : NULL,
+                                   .kind = ronde__kind_name((enum kind)r->signature.kind),
+                                   .bytes = r->count * ronde_dtype_bytes(r->signature.dtype),
+                                   .lamport = set->c->lamport,
+                                   .id = ronde__handle_of(r),
+                                   .peer = -1,
+                                   .process_set = set->id};
 }
 
 /* A pair's message, if there was one. Both ends call it the same, so that they can be matched. */

@@ -24,10 +24,11 @@ enum { SET_HOLD_NS = 30000 };
 /* What runs: the first request of a bin, and what its phases need. */
 struct job {
     struct request *first;
-    int32_t (*next)(struct set *, struct request *); /* when the communicator is done; NULL: all is */
-    void *copy, *out; /* malloc'd: input and output where the caller's will not do */
-    size_t *bytes_of; /* [size] scratch */
-    uint64_t *splits; /* [size x size] malloc'd, of an all-to-all */
+    int32_t (*next)(struct set *,
+                    struct request *); /* when the communicator is done; NULL: all is */
+    void *copy, *out;             /* malloc'd: input and output where the caller's will not do */
+    size_t *bytes_of;             /* [size] scratch */
+    uint64_t *splits;             /* [size x size] malloc'd, of an all-to-all */
     struct run *sends, *receives; /* [size] scratch of an exchange */
     size_t *local_bytes;          /* [local size x local size] scratch */
     struct contributions contributions;
@@ -39,13 +40,13 @@ struct set {
     int32_t id;
     int slot; /* where the coordinator keeps it */
     struct coordinator *c;
-    struct net *net;  /* of its members; set 0: of all */
-    int *global;      /* [size] global ranks, ascending */
-    int *lobby_ranks; /* [local size] */
-    struct bell **bells; /* [local size] */
-    char *memory;        /* shared on this node */
-    struct region region;  /* of set 0 */
-    void *block;           /* of another set, where this rank made it: to be given back */
+    struct net *net;      /* of its members; set 0: of all */
+    int *global;          /* [size] global ranks, ascending */
+    int *lobby_ranks;     /* [local size] */
+    struct bell **bells;  /* [local size] */
+    char *memory;         /* shared on this node */
+    struct region region; /* of set 0 */
+    void *block;          /* of another set, where this rank made it: to be given back */
     struct queue queue;
     struct communicator communicator;
     struct link link;
@@ -55,8 +56,8 @@ struct set {
     uint32_t held;   /* how many wait for the rest of their batch */
     int64_t held_ns; /* when the last of them came */
     struct batches batches;
-    struct writer record; /* scratch of one announcement */
-    uint64_t decisions;   /* followed */
+    struct writer record;             /* scratch of one announcement */
+    uint64_t decisions;               /* followed */
     struct request *bins, *bins_last; /* decided; a bin ends at last_of_bin */
     int32_t whole_bins;
     struct job job;

@@ -85,10 +85,11 @@ int32_t ronde__coordinator_gather(struct coordinator *c, enum gathering what, co
         int32_t theirs = -1;
         memcpy(&theirs, at, lengths[rank] < sizeof(theirs) ? 0 : sizeof(theirs));
         if (theirs != word && !status)
-            status = ronde__fail(RONDE_ERR_MISMATCH,
-                                 "rank %d calls %s, rank %zu calls %s; make the same calls on every "
-                                 "rank",
-                                 c->net->rank, name_of(word), rank, name_of(theirs));
+            status =
+                ronde__fail(RONDE_ERR_MISMATCH,
+                            "rank %d calls %s, rank %zu calls %s; make the same calls on every "
+                            "rank",
+                            c->net->rank, name_of(word), rank, name_of(theirs));
         size_t body = lengths[rank] - sizeof(theirs);
         memmove(to, at + sizeof(theirs), body);
         to += body;
@@ -251,8 +252,9 @@ static int32_t make_set(struct coordinator *c, struct set_list *list)
     void *block = NULL;
     int member = is_member(list, c->net->rank);
     list->id = next_id(c);
-    int32_t status = list->id < 0 ? ronde__fail(RONDE_ERR_MEMORY, "there are %d process sets "
-                                                                  "already: remove some",
+    int32_t status = list->id < 0 ? ronde__fail(RONDE_ERR_MEMORY,
+                                                "there are %d process sets "
+                                                "already: remove some",
                                                 SETS)
                                   : RONDE_OK;
     if (status)
@@ -380,10 +382,11 @@ static int32_t lists_differ(const struct wish *a, int rank_a, const struct wish 
     char of_a[120], of_b[120];
     write_list(a, of_a, sizeof(of_a));
     write_list(b, of_b, sizeof(of_b));
-    return ronde__fail(RONDE_ERR_MISMATCH,
-                       "process set: ranks differ: rank %d has [%s], rank %d has [%s]; pass the same "
-                       "on every rank",
-                       rank_a, of_a, rank_b, of_b);
+    return ronde__fail(
+        RONDE_ERR_MISMATCH,
+        "process set: ranks differ: rank %d has [%s], rank %d has [%s]; pass the same "
+        "on every rank",
+        rank_a, of_a, rank_b, of_b);
 }
 
 static int32_t make_wished(struct coordinator *c, const struct wish *wish, int32_t *id)
@@ -500,13 +503,15 @@ int32_t ronde__sets_remove(struct coordinator *c, int32_t id)
     while (list->set && (pending = ronde__queue_any(&list->set->queue, 0)))
         ronde__coordinator_wait(c, pending, 0);
     void *all = NULL;
-    status = ronde__coordinator_gather(c, GATHERING_PART, &id, sizeof(id), &all, NULL); /* all are through */
+    status = ronde__coordinator_gather(c, GATHERING_PART, &id, sizeof(id), &all,
+                                       NULL); /* all are through */
     free(all);
     if (status)
         return status;
     unpublish(c, list);
     all = NULL;
-    status = ronde__coordinator_gather(c, GATHERING_PART, &id, sizeof(id), &all, NULL); /* nobody looks any more */
+    status = ronde__coordinator_gather(c, GATHERING_PART, &id, sizeof(id), &all,
+                                       NULL); /* nobody looks any more */
     free(all);
     if (!list->set || status)
         return status;
@@ -541,8 +546,10 @@ int32_t ronde__sets_open(struct coordinator *c)
     status = all ? ronde__net_allgather(net, &here, 1, all) : RONDE_ERR_MEMORY;
     free(all);
     if (!status && list) {
-        const struct set_place place = {
-            .c = c, .net = net, .global = list->ranks, .memory = region.base};
+        const struct set_place place = {.c = c,
+                                        .net = net,
+                                        .global = list->ranks,
+                                        .memory = region.base};
         status = ronde__set_open(&list->set, &place);
     }
     if (status || !list) {

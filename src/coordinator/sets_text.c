@@ -18,10 +18,11 @@ static int32_t read_rank(const char **at, int size)
 
 static int32_t bad(const char *text, int size)
 {
-    return ronde__fail(RONDE_ERR_ARGUMENT,
-                       "process_sets: \"%.80s\" is no list of ranks below %d, each once: write them "
-                       "like 0,1/2-3",
-                       text, size);
+    return ronde__fail(
+        RONDE_ERR_ARGUMENT,
+        "process_sets: \"%.80s\" is no list of ranks below %d, each once: write them "
+        "like 0,1/2-3",
+        text, size);
 }
 
 int32_t ronde__sets_read_list(const char **text, int size, int32_t *ranks, int32_t *n)

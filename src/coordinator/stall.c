@@ -46,18 +46,19 @@ static int32_t tell_parent(struct leader *leader, const struct entry *entry, int
     for (int rank = 0; rank < leader->at.net->size; rank++)
         if (has_announced(leader, entry, rank))
             leader->rows.word[ranks++] = (uint64_t)rank;
-    const struct record partial = {
-        .type = RECORD_PARTIAL,
-        .kind = entry->kind,
-        .id = NO_ID,
-        .rank = leader->at.net->rank,
-        .seen = entry->seen,
-        .age_ms = milliseconds(now - entry->since_ns),
-        .deadline_ms = entry->deadline_ns ? milliseconds(entry->deadline_ns - now) + 1 : 0,
-        .name = entry->name,
-        .name_bytes = entry->name_bytes,
-        .rows = leader->rows.word,
-        .row_words = ranks};
+    const struct record partial = {.type = RECORD_PARTIAL,
+                                   .kind = entry->kind,
+                                   .id = NO_ID,
+                                   .rank = leader->at.net->rank,
+                                   .seen = entry->seen,
+                                   .age_ms = milliseconds(now - entry->since_ns),
+                                   .deadline_ms = entry->deadline_ns
+                                                      ? milliseconds(entry->deadline_ns - now) + 1
+                                                      : 0,
+                                   .name = entry->name,
+                                   .name_bytes = entry->name_bytes,
+                                   .rows = leader->rows.word,
+                                   .row_words = ranks};
     ronde__record_write(&leader->up, &partial);
     return RONDE_OK;
 }
@@ -129,8 +130,8 @@ static void say_pending(struct leader *leader, struct text *text, const struct e
         }
         if (!next)
             break;
-        say(text, "%s %s '%s'", shown ? "," : "; it has pending",
-            kind_of(next), ronde__shown_name(next->kind, next->name));
+        say(text, "%s %s '%s'", shown ? "," : "; it has pending", kind_of(next),
+            ronde__shown_name(next->kind, next->name));
         last_distance = next_distance;
     }
     if (!shown)
@@ -211,8 +212,8 @@ static int is_due_for_parent(const struct leader *leader, int64_t now_ns)
     double look = first_look(leader->at.settings);
     for (const struct entry *e = ronde__negotiation_oldest(leader->negotiation); e; e = e->later) {
         int64_t waited = now_ns - e->since_ns, left = e->deadline_ns - now_ns;
-        if (!e->complete && ((look > 0 && (double)waited * 1e-9 > look / 2) ||
-                             (e->deadline_ns && left < waited)))
+        if (!e->complete &&
+            ((look > 0 && (double)waited * 1e-9 > look / 2) || (e->deadline_ns && left < waited)))
             return 1;
     }
     return 0;

@@ -62,8 +62,7 @@ static int32_t lost(const struct coordinator *c, int rank, int64_t silent_ns)
     return ronde__fail(RONDE_ERR_PEER,
                        "rank %d is lost: it has not answered for %.1f s (stopped, stuck, or its "
                        "node is gone; the setting heartbeat is %.1f s); close the context",
-                       rank, (double)silent_ns * 1e-9,
-                       (double)c->watch.heartbeat_ns * 1e-9);
+                       rank, (double)silent_ns * 1e-9, (double)c->watch.heartbeat_ns * 1e-9);
 }
 
 static int32_t look_at_local(struct coordinator *c, int64_t now)

@@ -25,21 +25,21 @@ struct record;
 enum { WATCH_NEIGHBOURS = 3 }; /* the parent, two children */
 
 struct watch {
-    int64_t heartbeat_ns; /* 0: nobody is watched */
-    int64_t look_ns;      /* when to look next */
+    int64_t heartbeat_ns;                 /* 0: nobody is watched */
+    int64_t look_ns;                      /* when to look next */
     int64_t concern_ns[WATCH_NEIGHBOURS]; /* until then somebody waits, says that neighbour */
-    uint64_t *beats;      /* [local size] as last seen */
-    int64_t *changed_ns;  /* [local size] when they last had grown, or watching began */
+    uint64_t *beats;                      /* [local size] as last seen */
+    int64_t *changed_ns; /* [local size] when they last had grown, or watching began */
     int watching, waits;
-    int asking[WATCH_NEIGHBOURS]; /* whether it is being asked */
+    int asking[WATCH_NEIGHBOURS];                /* whether it is being asked */
     int neighbours, neighbour[WATCH_NEIGHBOURS]; /* ranks: leaders of other nodes */
     int64_t heard_ns[WATCH_NEIGHBOURS], asked_ns[WATCH_NEIGHBOURS];
     /* this node's clock against node 0's: theirs = ours + offset, give or take error */
     int64_t offset_ns, error_ns;
-    int64_t measured_ns;   /* 0: on node 0 itself, which does not drift */
-    int asks;              /* questions still to be put to the parent about the clock ... */
-    int64_t ask_again_ns;  /* ... not before then, but for an answer */
-    uint32_t told_turn;    /* of the lobby's clock: what the timeline was told */
+    int64_t measured_ns;  /* 0: on node 0 itself, which does not drift */
+    int asks;             /* questions still to be put to the parent about the clock ... */
+    int64_t ask_again_ns; /* ... not before then, but for an answer */
+    uint32_t told_turn;   /* of the lobby's clock: what the timeline was told */
 };
 
 int32_t ronde__watch_open(struct watch *watch, const struct coordinator *c);

@@ -44,7 +44,8 @@ static int32_t translate(struct mpi_net *net, MPI_Group theirs, int **ranks, int
     if (status != RONDE_OK)
         return status;
     MPI_Group_size(theirs, n);
-    int *from = malloc(((size_t)*n + 1) * sizeof(*from)), *to = malloc(((size_t)*n + 1) * sizeof(*to));
+    int *from = malloc(((size_t)*n + 1) * sizeof(*from)),
+        *to = malloc(((size_t)*n + 1) * sizeof(*to));
     if (!from || !to)
         status = ronde__fail(RONDE_ERR_MEMORY, "no memory for a group of %d ranks", *n);
     for (int i = 0; i < *n && !status; i++)

@@ -41,7 +41,7 @@ struct lobby {
     struct region region;
     struct lobby_fatal *fatal;
     struct lobby_clock *clock;
-    struct lobby_rank *of;       /* [local ranks] */
+    struct lobby_rank *of;         /* [local ranks] */
     struct bell **named, **direct; /* [local ranks]: the lists that communicators take */
 };
 

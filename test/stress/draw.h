@@ -142,12 +142,12 @@ static inline void draw_operation(uint64_t *dice, const struct phase *phase, str
 static inline void draw_name(uint64_t *dice, const struct phase *phase, struct operation *op,
                              const struct unit *unit, int member)
 {
-    int set = (int)(op->set - phase->set), can_be_unnamed = unit->n == 1;
+    int set = (int)(op->set - phase->set), can_be_unnamed = !unit->is_group;
     for (int i = 0; i < op->set->members.n; i++)
         can_be_unnamed &= phase->stop[set][op->set->members.ranks[i]] == NEVER;
     if (unit->key == 0 && can_be_unnamed)
         return;
-    if (unit->n > 1)
+    if (unit->is_group)
         snprintf(op->name, sizeof op->name, "group %u.%d", unit->key, member);
     else if (chance(dice, 85))
         snprintf(op->name, sizeof op->name, "layer %u", unit->key);
@@ -164,7 +164,8 @@ static inline void draw_unit(uint64_t *dice, struct phase *phase, int window, un
         &phase->set[chance(dice, 50) ? 0 : dice_below(dice, (size_t)phase->sets)];
     int is_grouped = key && chance(dice, 8);
     unit->first = phase->n;
-    unit->n = is_grouped ? 2 + (int)dice_below(dice, 3) : 1;
+    unit->n = is_grouped ? 1 + (int)dice_below(dice, 4) : 1;
+    unit->is_group = is_grouped;
     unit->key = key;
     for (int i = 0; i < unit->n; i++) {
         struct operation *op = &phase->operations[phase->n++];
@@ -174,10 +175,15 @@ static inline void draw_unit(uint64_t *dice, struct phase *phase, int window, un
         op->number = (*number)++;
         draw_name(dice, phase, op, unit, i);
     }
-    /* Another group is not drawn: what comes after its group has failed is a new attempt, which nobody
-     * else makes. ranks_groups plants it where all come before. */
-    if (chance(dice, is_grouped ? 30 : 12))
-        draw_plant(dice, &phase->operations[unit->first], is_grouped);
+    /* Of one tensor only: what others of a group meet alone after it has failed is a new attempt,
+     * which nobody else makes. ranks_groups plants that where all come before. */
+    struct operation *op = &phase->operations[unit->first];
+    if (is_grouped && unit->n == 1 && op->present.n > 1) {
+        op->plant = OTHER_GROUP;
+        op->odd = op->present.ranks[dice_below(dice, (size_t)op->present.n)];
+    } else if (chance(dice, is_grouped ? 30 : 12)) {
+        draw_plant(dice, op, is_grouped);
+    }
 }
 
 /* In another window there may be fewer ranks. */
@@ -209,7 +215,7 @@ static inline void repeat_window(uint64_t *dice, struct phase *phase, int from, 
             *op = phase->operations[first + i];
             op->number = (*number)++;
             move_operation(phase, op, window);
-            if (copy->units[u].n > 1 || op->plant != AGREED || !chance(dice, 2))
+            if (copy->units[u].is_group || op->plant != AGREED || !chance(dice, 2))
                 continue;
             op->count /= 2;
             op->columns = 0;

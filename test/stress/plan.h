@@ -37,7 +37,7 @@ enum plant {
     OTHER_SCALE,
     OTHER_DIVIDE,
     OTHER_SPLITS,
-    OTHER_GROUP, /* the odd rank has no group */
+    OTHER_GROUP, /* of one tensor; the odd rank has no group */
     NO_WEIGHT,
     ROOT_JOINED, /* is not there: the others learn it */
     NO_ROOM      /* of the odd rank, which alone learns it */
@@ -74,7 +74,8 @@ struct operation {
 };
 
 struct unit {
-    int first, n; /* operations; n > 1: a group */
+    int first, n; /* operations */
+    int is_group;
     unsigned key;
 };
 
