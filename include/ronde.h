@@ -74,12 +74,11 @@ enum ronde_op {
     RONDE_LOGICAL_OR = 6,
     RONDE_BITWISE_AND = 7, /* of integers and bool */
     RONDE_BITWISE_OR = 8,
-    RONDE_ADASUM =
-        9, /* of floats: the adaptive sum of Maleki et al., arXiv:2006.02924; not of sparse
-                         tensors */
-    RONDE_WEIGHTED_AVERAGE =
-        10 /* sum of weight x contribution, by the sum of the weights (each 0 or
-                                   more, one above); not of bool, and not of sparse tensors */
+    /* of floats, not sparse: the adaptive sum of Maleki et al., arXiv:2006.02924 */
+    RONDE_ADASUM = 9,
+    /* the sum of weight x contribution, by the sum of the weights (each 0 or more, one above); not of
+     * bool, not sparse */
+    RONDE_WEIGHTED_AVERAGE = 10
 };
 
 /* ---- opening and closing --------------------------------------------------------------------- */
