@@ -41,13 +41,13 @@ static void the_missing_rank_is_named(struct trial *trial, int missing, const ch
     snprintf(number, sizeof number, "%d", missing);
     for (int round = 0; round < 2; round++) {
         int32_t data = 1;
-        meet_directly(trial);
+        meet(trial, "between"); /* by name: behind the errors before */
         double start = now();
         if (trial->rank != missing) {
             wait_for_deadline(trial, submit(trial, name, &data, 0.4), start, 0.4);
             EXPECT_ERROR(trial, name, number, "rank");
         }
-        meet_directly(trial);
+        meet(trial, "between"); /* by name: behind the errors before */
         start = now();
         if (trial->rank == missing) {
             wait_for_deadline(trial, submit(trial, name, &data, 0.2), start, 0.2);
@@ -64,7 +64,7 @@ static void the_missing_rank_is_named(struct trial *trial, int missing, const ch
 static void the_deadline_of_one_rank_is_enough(struct trial *trial, int missing, int hasty)
 {
     int32_t data = 1;
-    meet_directly(trial);
+    meet(trial, "between"); /* by name: behind the errors before */
     double start = now();
     if (trial->rank == hasty)
         nap(0.1);
@@ -94,7 +94,7 @@ static void only_what_is_due_fails(struct trial *trial)
     uint64_t handles[N] = {0};
     int missing = trial->size - 1;
     char name[16];
-    meet_directly(trial);
+    meet(trial, "between"); /* by name: behind the errors before */
     double start = now();
     for (int i = 0; i < N; i++) {
         snprintf(name, sizeof name, "moment %d", i);
@@ -106,7 +106,7 @@ static void only_what_is_due_fails(struct trial *trial)
         wait_for_deadline(trial, handles[i], start, 0.3);
     for (int i = 2; i < N && trial->rank != missing; i += 3)
         EXPECT_STATUS(trial, RONDE_PENDING, ronde_poll(trial->context, handles[i]));
-    meet_directly(trial);
+    meet(trial, "between"); /* by name: behind the errors before */
     for (int i = 2; i < N && trial->rank == missing; i += 3) {
         snprintf(name, sizeof name, "moment %d", i);
         handles[i] = submit(trial, name, &data[i], 0);
@@ -129,7 +129,7 @@ static void every_kind_has_a_deadline(struct trial *trial)
     int64_t index = 1;
     uint64_t h[KINDS];
     call.deadline = 0.3;
-    meet_directly(trial);
+    meet(trial, "between"); /* by name: behind the errors before */
     if (trial->rank) {
         double start = now();
         const int32_t statuses[] = {
@@ -157,7 +157,7 @@ static void every_kind_has_a_deadline(struct trial *trial)
             EXPECT_ERROR(trial, "due", "0", "rank");
         }
     }
-    meet_directly(trial);
+    meet(trial, "between"); /* by name: behind the errors before */
     EXPECT_STATUS(trial, RONDE_OK, ronde_barrier(c, "due", NULL));
     the_name_works(trial, "due");
 }
@@ -168,7 +168,7 @@ static void a_group_stalls_as_one(struct trial *trial)
     int32_t data[3] = {1, 1, 1};
     uint64_t handles[3], group = 0;
     static const char *const names[] = {"group 0", "group 1", "group 2"};
-    meet_directly(trial);
+    meet(trial, "between"); /* by name: behind the errors before */
     double start = now();
     if (trial->rank != trial->size - 1) {
         EXPECT_STATUS(trial, RONDE_OK, ronde_group_begin(trial->context, &group));
@@ -184,7 +184,7 @@ static void a_group_stalls_as_one(struct trial *trial)
         for (int i = 0; i < 3; i++)
             wait_for_deadline(trial, handles[i], start, 0.3);
     }
-    meet_directly(trial);
+    meet(trial, "between"); /* by name: behind the errors before */
     for (int i = 0; i < 3; i++)
         the_name_works(trial, names[i]);
 }
@@ -207,7 +207,7 @@ static void a_set_has_deadlines_too(struct trial *trial)
         wait_for_deadline(trial, handle, start, 0.3);
         EXPECT_ERROR(trial, "in a set", "0", "rank");
     }
-    meet_directly(trial);
+    meet(trial, "between"); /* by name: behind the errors before */
     EXPECT_STATUS(trial, RONDE_OK, ronde_process_set_remove(trial->context, call.process_set));
 }
 
