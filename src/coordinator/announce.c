@@ -214,15 +214,17 @@ int32_t ronde__set_announce(struct set *set)
     if (!set->to_announce)
         set->to_announce = ronde__queue_take(&set->queue);
     if (set->to_announce) {
-        moved = RONDE__MOVED;
-        while (set->to_announce && said == RONDE__MOVED)
+        while (set->to_announce && said == RONDE__MOVED) {
             said = announce_next(set);
+            moved |= said == RONDE__MOVED; /* not where the ring was full */
+        }
         if (set->held)
             set->held_ns = ronde__now_ns();
     }
-    if (set->held && said == RONDE__MOVED && holds_in_vain(set)) {
-        moved = RONDE__MOVED;
+    uint32_t held = set->held;
+    if (held && said == RONDE__MOVED && holds_in_vain(set)) {
         said = announce_all_held(set);
+        moved |= set->held < held;
     }
     if (moved && !set->leader)
         ronde__bell_ring(set->bells[0]);
