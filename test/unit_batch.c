@@ -63,6 +63,7 @@ static void batch_numbers_have_an_end(void)
     enum { MOST = 4096 };
     struct batches b = {0};
     CHECK(!ronde__batches_follow(&b, 1, 1, 5)); /* in any order */
+    CHECK(!ronde__batches_follow(&b, 1, 1, 2));
     CHECK(b.count == 6 && !ronde__batches_get(&b, 4) && ronde__batches_get(&b, 5));
     const uint32_t ids[] = {8, 9};
     for (uint32_t number = 6; number < MOST; number++) {
@@ -442,6 +443,17 @@ static void a_whole_batch_goes_up_once_with_the_least_of_its_values(void)
     stage_close(&stage);
 }
 
+static void a_batch_that_went_up_is_not_taken_apart_with_time(void)
+{
+    CHECK(is_middle_set());
+    CHECK(all_say(MIDDLE_SAYS, 3, whole(0)) && has_said("up 0 as 2 since 3 "));
+    stage.leader.stall_check_ns = 0;
+    CHECK(!ronde__leader_check_stalls(&stage.leader, ronde__now_ns() + 1000000000));
+    CHECK(stage.leader.batches.pending == 1 && has_said(""));
+    CHECK(!parent_says(RECORD_RUN_BATCH, 0, 1, 0) && has_said("batch 0 "));
+    stage_close(&stage);
+}
+
 static void a_batch_that_went_up_may_be_decided_one_by_one(void)
 {
     CHECK(is_middle_set());
@@ -496,6 +508,7 @@ int main(void)
     RUN(what_waits_too_long_is_taken_apart_so_that_it_is_reported);
     RUN(batches_that_lie_are_refused);
     RUN(a_whole_batch_goes_up_once_with_the_least_of_its_values);
+    RUN(a_batch_that_went_up_is_not_taken_apart_with_time);
     RUN(a_batch_that_went_up_may_be_decided_one_by_one);
     RUN(a_batch_that_is_split_below_goes_up_one_by_one);
     RUN(a_join_below_follows_what_it_completes_upwards);

@@ -289,6 +289,25 @@ static void dimensions_that_lie_are_refused(void)
     free(bytes);
 }
 
+/* Even where there are bytes for them. */
+static void more_dimensions_than_there_is_room_for_are_refused(void)
+{
+    struct record few = examples[0], more = examples[0], one = examples[0], two = examples[0];
+    few.signature.dimensions = SHAPE_DIMENSIONS - 1;
+    more.signature.dimensions = SHAPE_DIMENSIONS;
+    one.row_words = 1;
+    two.row_words = 2;
+    size_t n, dimensions = difference(&few, &more), words = difference(&one, &two);
+    const uint32_t fewer = 3;
+    struct record record;
+    char *bytes = bytes_of(&more, &n); /* its first row becomes a dimension */
+    bytes[dimensions] = SHAPE_DIMENSIONS + 1;
+    memcpy(bytes + words, &fewer, sizeof(fewer));
+    int is_read = ronde__record_read(&record, bytes, n);
+    free(bytes);
+    CHECK(!is_read);
+}
+
 /* Whatever byte changes, what still reads is what would have been written. */
 static void a_changed_byte_reads_as_written_or_not_at_all(void)
 {
@@ -428,6 +447,7 @@ int main(void)
     RUN(a_record_with_more_behind_it_does_not_read);
     RUN(counts_that_lie_are_refused);
     RUN(dimensions_that_lie_are_refused);
+    RUN(more_dimensions_than_there_is_room_for_are_refused);
     RUN(a_changed_byte_reads_as_written_or_not_at_all);
     RUN(the_length_before_a_record_is_not_trusted);
     RUN(names_are_texts_of_a_length_that_users_can_pass);

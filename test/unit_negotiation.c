@@ -746,6 +746,17 @@ static void a_complete_mate_is_complete_no_more(void)
     end();
 }
 
+static void what_a_rank_announces_anew_is_what_counts(void)
+{
+    begin();
+    decisions = 0;
+    CHECK(is_said(0, grouped("a", 7, 0)) && is_said(0, grouped("b", 7, 0)));
+    CHECK(is_said(1, grouped("b", 7, 0)) && !fail_with(RONDE_ERR_MISMATCH, "a"));
+    CHECK(is_said(0, grouped("b", 9, 1)) && entry_of("b")->signature.group == 9);
+    CHECK(strstr(entry_of("b")->conflict, "group differs"));
+    end();
+}
+
 static void one_groups_failure_spares_the_other_that_shares_a_name(void)
 {
     begin();
@@ -950,6 +961,7 @@ int main(void)
     RUN(a_failure_takes_the_group_along);
     RUN(late_announcements_of_a_failed_group_are_dropped);
     RUN(a_complete_mate_is_complete_no_more);
+    RUN(what_a_rank_announces_anew_is_what_counts);
     RUN(one_groups_failure_spares_the_other_that_shares_a_name);
     RUN(what_is_taken_back_above_goes_up_again_and_nothing_else);
     RUN(the_root_fails_the_mates_by_name);

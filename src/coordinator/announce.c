@@ -188,6 +188,11 @@ static int32_t announce_next(struct set *set)
     struct request *request = set->to_announce, *next = request->next;
     struct batch *batch = batch_of(set, request);
     int32_t said = RONDE__MOVED;
+    /* What was submitted before a join, or before closing, must be known before it. */
+    if (set->held && !batch && !request->tensor->cacheable)
+        said = announce_all_held(set);
+    if (said != RONDE__MOVED)
+        return said;
     if (!batch) {
         said = announce_one(set, request); /* once announced, it may be decided */
         if (said == RONDE__MOVED)
