@@ -94,9 +94,12 @@ static int32_t missing(const struct record *run)
 
 static int32_t follow_tensor(struct set *set, const struct record *run)
 {
-    struct request *request = ronde__queue_match(&set->queue, run->kind, run);
+    /* Of that name this rank may still have a use from before it joined, which is decided and waits to
+     * run. */
+    int absent = is_absent(run, set->net->rank);
+    struct request *request = absent ? NULL : ronde__queue_match(&set->queue, run->kind, run);
     int32_t status = RONDE_OK;
-    if (!request && is_absent(run, set->net->rank)) {
+    if (absent) {
         ronde__queue_miss(&set->queue, run);
         request = make_ghost(run);
         status = request ? RONDE_OK : RONDE_ERR_MEMORY;
