@@ -5,13 +5,17 @@
 #include "base/status.h"
 #include "context.h"
 
+static const ronde_call defaults = {
+    .size = sizeof(defaults), .prescale = 1, .postscale = 1, .weight = 1};
+
 void ronde_call_init(ronde_call *call, size_t size)
 {
-    ronde_call defaults = {.size = (uint32_t)size, .prescale = 1, .postscale = 1, .weight = 1};
     if (!call)
         return;
     memset(call, 0, size);
     memcpy(call, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
+    if (size >= sizeof(call->size))
+        call->size = (uint32_t)size;
 }
 
 int32_t ronde__check_open(const ronde_context *context)
@@ -87,7 +91,7 @@ static int writes(const ronde_context *context, const struct demand *d)
 
 static int32_t read_call(const ronde_call *call, ronde_call *read)
 {
-    ronde_call_init(read, sizeof(*read));
+    *read = defaults;
     if (!call)
         return RONDE_OK;
     if (call->size < sizeof(call->size) || call->size > 65536)

@@ -115,20 +115,33 @@ static void spinning_was_in_vain(struct patience *patience)
     patience->spin_now_ns = half > least ? half : least;
 }
 
+/* Something came after a sleep, which takes some 50 us to end by itself. Where it may have come within
+ * the time that spinning is allowed, more of it pays: else ranks that had spun in vain for a while
+ * would keep each other asleep for ever. */
+static void slept_for(struct patience *patience, int64_t ns)
+{
+    if (ns > 2 * patience->spin_ns)
+        return;
+    spinning_paid(patience); /* what the sleep took off */
+    spinning_paid(patience);
+}
+
 int32_t ronde__wait_for(struct bell *bell, struct patience *patience, ronde__step_function *step,
                         void *state)
 {
     enum { STEPS_PER_CLOCK = 16 }; /* a clock costs some 25 ns, an idle step about as much */
-    int64_t idle_since = 0;
+    int64_t idle_since = 0, asleep_since = 0;
     for (unsigned idle_steps = 0;;) {
         int32_t said = step(state);
         if (said != RONDE__IDLE) {
-            if (idle_steps)
+            if (asleep_since)
+                slept_for(patience, ronde__now_ns() - asleep_since);
+            else if (idle_steps)
                 spinning_paid(patience);
             if (said != RONDE__MOVED)
                 return said;
             idle_steps = 0;
-            idle_since = 0;
+            idle_since = asleep_since = 0;
             continue;
         }
         if (patience->spin_now_ns > 0 && ++idle_steps % STEPS_PER_CLOCK) {
@@ -143,6 +156,7 @@ int32_t ronde__wait_for(struct bell *bell, struct patience *patience, ronde__ste
         if (now - idle_since < patience->spin_now_ns)
             continue;
         spinning_was_in_vain(patience);
+        asleep_since = asleep_since ? asleep_since : now;
         said = sleep_unless_moved(bell, patience, step, state);
         if (said < 0 || said == RONDE__DONE)
             return said;

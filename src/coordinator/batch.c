@@ -86,11 +86,23 @@ int32_t ronde__batches_follow(struct batches *b, uint32_t id, int last, uint32_t
     return status;
 }
 
+static int is_batch_of(struct batches *b, uint32_t number, const uint32_t *ids, uint32_t count)
+{
+    const struct batch *batch = ronde__batches_get(b, number);
+    return batch && batch->count == count && memcmp(batch->ids, ids, count * sizeof(*ids)) == 0;
+}
+
 uint32_t ronde__batches_number(struct batches *b, const uint32_t *ids, uint32_t count,
                                uint32_t last)
 {
-    const struct batch *batch = ronde__batches_get(b, last);
-    if (batch && batch->count == count && memcmp(batch->ids, ids, count * sizeof(*ids)) == 0)
+    if (count < LEAST_TENSORS)
+        return NO_ID;
+    if (is_batch_of(b, last, ids, count)) {
+        b->batch[last].alone = 1;
         return last;
-    return count < LEAST_TENSORS || b->count >= MOST_BATCHES ? NO_ID : b->count;
+    }
+    for (uint32_t number = 0; number < b->count; number++)
+        if (is_batch_of(b, number, ids, count))
+            return number;
+    return b->count < MOST_BATCHES ? b->count : NO_ID;
 }

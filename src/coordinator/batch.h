@@ -28,6 +28,10 @@ struct batch {
     int64_t since_ns;
     int sent;  /* this subtree has announced it upwards; of the root: it is about to run */
     int split; /* one of its tensors was announced by itself since it last ran */
+    /* of the root (bytes 0: not counted yet) */
+    size_t bytes;
+    int together; /* times in a row that it was ready at once with another that its bin has room for */
+    int alone;    /* planning it anew for that reason made no other bin of it */
 };
 
 struct batches {
@@ -50,7 +54,7 @@ void ronde__batch_reset(struct batches *batches, struct batch *batch, int contri
 /* NULL where there is none. */
 struct batch *ronde__batches_get(struct batches *batches, uint32_t number);
 /* Root: the number of the batch of these tensors, or a new one, or NO_ID where there are too many.
- * last: the batch that the first of them belonged to. */
+ * last: the batch that the first of them belonged to, looked at first. */
 uint32_t ronde__batches_number(struct batches *batches, const uint32_t *ids, uint32_t count,
                                uint32_t last);
 

@@ -13,8 +13,7 @@ enum {
     /* While ranks still submit, more is worth waiting for, as long as it keeps coming this often. A
      * submission takes under a microsecond, so this is a generous gap between two. */
     QUIET_NS = 30000,
-    LONGEST_HOLD_NS = 1000000, /* however steadily more comes */
-    BIN_TENSORS = 2048         /* what a board of the node's slots can name */
+    LONGEST_HOLD_NS = 1000000 /* however steadily more comes */
 };
 
 /* ---- becoming ready -------------------------------------------------------------------------- */
@@ -177,11 +176,9 @@ static int same_bits(double a, double b)
     return memcmp(&a, &b, sizeof(a)) == 0;
 }
 
-/* What may be fused shares all that the one pass over the bin has: dtype, op, scales, algorithm; or,
- * of broadcasts, the root. */
-static int same_kin(const struct leader *leader, const struct entry *a, const struct entry *b)
+int ronde__leader_same_kin(const struct leader *leader, const struct signature *x,
+                           const struct signature *y)
 {
-    const struct signature *x = &a->signature, *y = &b->signature;
     if (x->kind == KIND_BROADCAST || y->kind == KIND_BROADCAST)
         return x->kind == y->kind && x->root == y->root;
     return x->dtype == y->dtype && x->op == y->op && same_bits(x->prescale, y->prescale) &&
@@ -202,7 +199,8 @@ static void describe(struct leader *leader)
         if (!may_fuse(entry))
             continue;
         size_t kin = 0;
-        while (kin < kins && !same_kin(leader, leader->ready[first[kin]], entry))
+        while (kin < kins && !ronde__leader_same_kin(leader, &leader->ready[first[kin]]->signature,
+                                                     &entry->signature))
             kin++;
         if (kin < kins || kins < KINS)
             item->kin = kin + 1;

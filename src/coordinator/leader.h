@@ -14,7 +14,10 @@
 #include "net/net.h"
 #include "shm/lobby.h"
 
-enum { STALL_TEXT_BYTES = 4096 };
+enum {
+    STALL_TEXT_BYTES = 4096,
+    BIN_TENSORS = 2048 /* what a board of the node's slots can name */
+};
 
 /* What a leader works with; all of it stays the caller's. */
 struct leader_place {
@@ -97,6 +100,10 @@ int32_t ronde__leader_completed(struct leader *leader, struct entry *entry, int6
 /* Of a reduction between nodes: by its own size. */
 enum algorithm ronde__leader_algorithm(const struct leader *leader,
                                        const struct signature *signature);
+/* What may be fused shares all that the one pass over the bin has: dtype, op, scales, algorithm; or,
+ * of broadcasts, the root. */
+int ronde__leader_same_kin(const struct leader *leader, const struct signature *a,
+                           const struct signature *b);
 /* Reports and fails what has waited too long for some ranks (stall.c). */
 int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns);
 /* Puts a decision on its way down, and follows it. */

@@ -110,15 +110,65 @@ static void note_batch(struct leader *leader, const struct batch *batch)
     }
 }
 
+static size_t batch_bytes(struct leader *leader, struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count && !batch->bytes; i++)
+        batch->bytes += ronde__signature_bytes(
+            &ronde__negotiation_by_number(leader->negotiation, batch->ids[i])->agreed);
+    return batch->bytes;
+}
+
+static int fit_together(struct leader *leader, struct batch *a, struct batch *b)
+{
+    const struct entry *x = ronde__negotiation_by_number(leader->negotiation, a->ids[0]);
+    const struct entry *y = ronde__negotiation_by_number(leader->negotiation, b->ids[0]);
+    return !(a->alone && b->alone) && a->count + b->count <= BIN_TENSORS &&
+           batch_bytes(leader, a) + batch_bytes(leader, b) <=
+               ronde__tuner_threshold(leader->at.tuner) &&
+           ronde__leader_same_kin(leader, &x->agreed, &y->agreed);
+}
+
+/* Has the ready batch `i` a neighbour that its bin has room for, and that has had as much company? */
+static int has_company(struct leader *leader, size_t i, int times)
+{
+    struct batch *one = ronde__batches_get(&leader->batches, leader->ready_batches[i]);
+    for (size_t k = i ? i - 1 : 0; k < leader->ready_batch_count && k <= i + 1; k++) {
+        struct batch *other = ronde__batches_get(&leader->batches, leader->ready_batches[k]);
+        if (k != i && other->together >= times && fit_together(leader, one, other))
+            return 1;
+    }
+    return 0;
+}
+
+/* Batches that keep becoming ready together are to be planned anew. The first bins are what happened
+ * to be there; so they grow to what the ranks submit in one go. What is then no longer submitted in
+ * one go falls apart by itself (announce.c). */
+static int is_to_grow(struct leader *leader, size_t i)
+{
+    enum { TIMES = 3 };
+    const struct batch *one = ronde__batches_get(&leader->batches, leader->ready_batches[i]);
+    return one->together >= TIMES && has_company(leader, i, TIMES);
+}
+
+static void note_company(struct leader *leader)
+{
+    for (size_t i = 0; i < leader->ready_batch_count; i++) {
+        struct batch *one = ronde__batches_get(&leader->batches, leader->ready_batches[i]);
+        one->together = has_company(leader, i, 0) ? one->together + 1 : 0;
+    }
+}
+
 /* What all have announced whole runs whole, unless its tensors are to be planned anew. */
 int32_t ronde__leader_decide_batches(struct leader *leader, int64_t now)
 {
     int32_t status = RONDE_OK;
+    /* Who has joined since has announced the batch, and would count as absent. */
+    int may_renew = !ronde__negotiation_joined(leader->negotiation);
+    int renews = may_renew && ronde__tuner_renews(leader->at.tuner);
+    note_company(leader);
     for (size_t i = 0; i < leader->ready_batch_count && !status; i++) {
         struct batch *batch = ronde__batches_get(&leader->batches, leader->ready_batches[i]);
-        /* Who has joined since has announced the batch, and would count as absent. */
-        if (ronde__tuner_renews(leader->at.tuner) &&
-            !ronde__negotiation_joined(leader->negotiation)) {
+        if (renews || (may_renew && is_to_grow(leader, i))) {
             batch->sent = 0; /* it does not run whole after all */
             status = ronde__leader_spread_batch(leader, batch, now);
             continue;

@@ -57,12 +57,18 @@ uint64_t ronde__queue_draw(struct queue *queue, enum kind kind, int peer)
 
 /* ---- the table of names; the lock is held in all of these ------------------------------------ */
 
-/* FNV-1a */
+/* Eight bytes at a time, each word folded in by a multiplication whose halves are mixed. */
 static size_t hash_of(int kind, const char *name, size_t bytes)
 {
-    uint64_t hash = 14695981039346656037u ^ (uint64_t)kind;
-    for (size_t i = 0; i < bytes; i++)
-        hash = (hash ^ (unsigned char)name[i]) * 1099511628211u;
+    uint64_t hash = 0x9e3779b97f4a7c15u ^ (uint64_t)kind ^ (uint64_t)bytes << 32, word = 0;
+    for (; bytes >= sizeof(word); name += sizeof(word), bytes -= sizeof(word)) {
+        memcpy(&word, name, sizeof(word));
+        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
+        hash ^= hash >> 32;
+    }
+    for (word = 0; bytes > 0; bytes--)
+        word = word << 8 | (unsigned char)name[bytes - 1];
+    hash = (hash ^ word) * 0xc4ceb9fe1a85ec53u;
     return (size_t)(hash ^ hash >> 32);
 }
 

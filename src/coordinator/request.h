@@ -87,7 +87,6 @@ struct request {
     struct request *next;  /* in the free list, the queue, or the list of bins */
 
     /* of the caller, until done */
-    struct signature signature;
     struct set *set;
     struct tensor *tensor;
     const void *in;
@@ -125,6 +124,8 @@ struct request {
     void *made; /* the library's output, until taken */
     int64_t *made_indices;
     size_t made_rows;
+
+    struct signature signature; /* the last, and its shape the last of that: most of it is not used */
 };
 
 #endif

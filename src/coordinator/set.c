@@ -190,25 +190,27 @@ static int32_t submit(struct set *set, const char *name, enum naming naming,
     return status;
 }
 
+/* The name that an unnamed operation goes by, which the two ends of a pair draw alike. */
+static const char *draw_name(char *drawn, size_t room, enum kind kind, uint64_t number)
+{
+    snprintf(drawn, room, "%s#%llu", ronde__kind_name(kind == KIND_RECV ? KIND_SEND : kind),
+             (unsigned long long)number);
+    return drawn;
+}
+
 int32_t ronde__set_submit(struct set *set, const char *name, uint64_t unnamed_number,
                           struct request *request)
 {
-    char drawn[NAME_ROOM + 1];
     enum kind kind = (enum kind)request->signature.kind;
-    char number[48];
-    snprintf(number, sizeof(number), "%s#%llu",
-             ronde__kind_name(kind == KIND_RECV ? KIND_SEND : kind),
-             (unsigned long long)unnamed_number);
-    const char *given = name ? name : number;
-    if (kind == KIND_SEND || kind == KIND_RECV) { /* each pair has names of its own */
-        int from = kind == KIND_SEND ? set->net->rank : request->peer;
-        int to = kind == KIND_SEND ? request->peer : set->net->rank;
-        snprintf(drawn, sizeof(drawn), "%d>%d:%s", from, to, given);
-        given = drawn;
-    }
-    /* Pairs keep no numbers: only the root tallies them. */
-    int keeps = name && kind != KIND_SEND && kind != KIND_RECV;
-    return submit(set, given, keeps ? NAMING_USER : NAMING_DRAWN, request);
+    char number[48], of_pair[NAME_ROOM + 1];
+    const char *given = name ? name : draw_name(number, sizeof(number), kind, unnamed_number);
+    if (kind != KIND_SEND && kind != KIND_RECV)
+        return submit(set, given, name ? NAMING_USER : NAMING_DRAWN, request);
+    /* Each pair has names of its own, and keeps no numbers: only the root tallies them. */
+    int from = kind == KIND_SEND ? set->net->rank : request->peer;
+    int to = kind == KIND_SEND ? request->peer : set->net->rank;
+    snprintf(of_pair, sizeof(of_pair), "%d>%d:%s", from, to, given);
+    return submit(set, of_pair, NAMING_DRAWN, request);
 }
 
 int32_t ronde__set_submit_join(struct set *set, struct request *request)
