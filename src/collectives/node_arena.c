@@ -24,40 +24,53 @@ uint32_t ronde__node_fill_board(struct node *node)
     return 1;
 }
 
-/* Finds the sources, and the outputs that are wanted, mine first; returns how many those are. */
-static int find_memory(struct node *node, int32_t piece, size_t offset)
+/* Is that rank's output its input? Then it was just read, and storing it past the caches saves nothing. */
+static int is_in_place(const struct node *node, int rank, const struct board_entry *entry)
 {
-    int64_t own = ronde__node_board(node, node->me)[piece].out;
+    int contributes = !node->work.present || node->work.present[rank];
+    return contributes && entry->in == entry->out;
+}
+
+/* Finds the sources, and the outputs that are wanted: first, mine in front, those that go through the
+ * caches, [0, *cached); then those that do not. Returns how many they are. */
+static int find_memory(struct node *node, int32_t piece, size_t offset, int *cached)
+{
     int wanted = 0;
     for (int i = 0; i < node->contributors; i++) {
         int rank = node->members[i];
         int64_t in = ronde__node_board(node, rank)[piece].in;
         node->sources[i] = ronde__node_arena_at(node, rank, in) + offset;
     }
-    if (own != ARENA_NOWHERE)
-        node->places[wanted++] = ronde__node_arena_at(node, node->me, own) + offset;
-    for (int rank = 0; rank < node->ranks; rank++) {
-        int64_t out = ronde__node_board(node, rank)[piece].out;
-        if (rank != node->me && out != ARENA_NOWHERE)
-            node->places[wanted++] = ronde__node_arena_at(node, rank, out) + offset;
+    for (int past = 0; past <= node->streams; past++) {
+        for (int i = 0; i < node->ranks; i++) {
+            int rank = (node->me + i) % node->ranks;
+            const struct board_entry *entry = &ronde__node_board(node, rank)[piece];
+            int goes_past = node->streams && !is_in_place(node, rank, entry);
+            if (entry->out != ARENA_NOWHERE && goes_past == past)
+                node->places[wanted++] = ronde__node_arena_at(node, rank, entry->out) + offset;
+        }
+        *cached = past ? *cached : wanted;
     }
     return wanted;
 }
 
-/* `count` elements of one piece, `offset` bytes into it: reduced into one output, and copied from
- * there to the others while it is in the first cache. */
+/* `count` elements of one piece, `offset` bytes into it: reduced into one output, or where all go
+ * past the caches into a block of our own, and copied from there while it is in the first cache. */
 static void reduce_run(struct node *node, int32_t piece, size_t offset, size_t count)
 {
-    int wanted = find_memory(node, piece, offset);
-    /* 8 KiB: a few of these, one per source, fit 48 KiB of first-level cache. */
-    const size_t block = 8192 / node->work.element_bytes;
+    enum { BLOCK = 8192 }; /* a few of these, one per source, fit 48 KiB of first-level cache */
+    _Alignas(64) char own[BLOCK];
+    int cached, wanted = find_memory(node, piece, offset, &cached);
+    const size_t block = BLOCK / node->work.element_bytes;
     for (size_t done = 0; wanted && done < count;) {
         size_t run = count - done < block ? count - done : block;
         size_t bytes = run * node->work.element_bytes;
-        const char *result = node->places[0];
-        ronde__node_combine(node, node->places[0], run);
-        for (int i = 1; i < wanted; i++)
+        char *result = cached ? node->places[0] : own;
+        ronde__node_combine(node, result, run);
+        for (int i = 1; i < cached; i++)
             memcpy(node->places[i], result, bytes);
+        for (int i = cached; i < wanted; i++)
+            ronde__copy_streaming(node->places[i], result, bytes);
         for (int i = 0; i < wanted; i++)
             node->places[i] += bytes;
         for (int i = 0; i < node->contributors; i++)

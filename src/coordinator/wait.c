@@ -39,21 +39,59 @@ static int32_t drive_step(void *state)
     return said;
 }
 
+static void nap(int64_t ns)
+{
+    const struct timespec time = {.tv_nsec = ns};
+    nanosleep(&time, NULL);
+}
+
 /* Whoever has just submitted often waits next, and then does the work with one wake-up less; and who
  * goes on submitting makes larger bins if left alone. So the thread lets callers go first, for as long
  * as more keeps coming, but at most some twenty moments (which take twice their time). */
 static void give_callers_a_moment(struct coordinator *c)
 {
-    enum { MOMENTS = 20 };
-    const struct timespec moment = {.tv_nsec = 50000};
+    enum { MOMENTS = 20, MOMENT_NS = 50000 };
     uint32_t before, now = atomic_load(&c->outstanding);
     for (int i = 0; i < MOMENTS && !atomic_load(&c->callers) && !atomic_load(&c->stopping); i++) {
         before = now;
-        nanosleep(&moment, NULL);
+        nap(MOMENT_NS);
         now = atomic_load(&c->outstanding);
         if (now <= before)
             break;
     }
+}
+
+/* Nothing is left to do, but more may come soon: to look for it a few times costs less than to be woken
+ * by each submission, of which most callers wait for the result themselves. Ends with business, or
+ * after some 2 ms without. */
+static void linger(struct coordinator *c)
+{
+    enum { SHORTEST_NS = 50000, LONGEST_NS = 200000, QUIET_NS = 2000000 };
+    int64_t ns = SHORTEST_NS, nap_ns;
+    uint64_t before = atomic_load_explicit(&c->counts.operations, memory_order_relaxed);
+    for (int64_t quiet = 0; quiet < QUIET_NS && !atomic_load(&c->stopping); quiet += ns) {
+        nap(ns);
+        if (!atomic_load(&c->callers)) {
+            if (!ronde__coordinator_has_business(c))
+                ronde__coordinator_step(c, &nap_ns);
+            if (ronde__coordinator_has_business(c))
+                return;
+        }
+        uint64_t now = atomic_load_explicit(&c->counts.operations, memory_order_relaxed);
+        quiet = now != before || atomic_load(&c->callers) ? 0 : quiet;
+        before = now;
+        ns = 2 * ns < LONGEST_NS ? 2 * ns : LONGEST_NS;
+    }
+}
+
+/* Work is there until a caller or its end takes it away. */
+static void drive(struct coordinator *c)
+{
+    struct thread_view view = {.c = c};
+    give_callers_a_moment(c);
+    ronde__wait_for(c->bell, &view.patience, drive_step, &view);
+    atomic_store_explicit(&c->counts.thread_cpu_us, (uint64_t)ronde__thread_cpu_ns() / 1000,
+                          memory_order_relaxed);
 }
 
 void *ronde__coordinator_thread(void *state)
@@ -65,11 +103,10 @@ void *ronde__coordinator_thread(void *state)
         view.patience.nap_ns = ronde__coordinator_idle_nap_ns(c);
         ronde__wait_for(idle, &view.patience, idle_step, &view);
         atomic_fetch_add_explicit(&c->counts.wakeups, 1, memory_order_relaxed);
-        give_callers_a_moment(c);
-        view.patience = (struct patience){.spin_ns = 0};
-        ronde__wait_for(c->bell, &view.patience, drive_step, &view);
-        atomic_store_explicit(&c->counts.thread_cpu_us, (uint64_t)ronde__thread_cpu_ns() / 1000,
-                              memory_order_relaxed);
+        do {
+            drive(c);
+            linger(c);
+        } while (!atomic_load(&c->stopping) && ronde__coordinator_has_business(c));
     }
     return NULL;
 }
