@@ -108,40 +108,37 @@ static void spinning_paid(struct patience *patience)
     patience->spin_now_ns = twice < patience->spin_ns ? twice : patience->spin_ns;
 }
 
-static void spinning_was_in_vain(struct patience *patience)
+/* Now and then all the spinning that is allowed is tried, whatever has been learned: ranks that have
+ * spun in vain for a while, say while one of them computed, would else keep each other asleep for ever,
+ * since a sleep ends long after what it was for. */
+static void spinning_was_in_vain(struct patience *patience, int64_t now)
 {
+    enum { ONE_OF = 8 };
     int64_t half = patience->spin_now_ns / 2;
     int64_t least = patience->spin_ns < LEAST_SPIN_NS ? patience->spin_ns : LEAST_SPIN_NS;
-    patience->spin_now_ns = half > least ? half : least;
-}
-
-/* Something came after a sleep, which takes some 50 us to end by itself. Where it may have come within
- * the time that spinning is allowed, more of it pays: else ranks that had spun in vain for a while
- * would keep each other asleep for ever. */
-static void slept_for(struct patience *patience, int64_t ns)
-{
-    if (ns > 2 * patience->spin_ns)
-        return;
-    spinning_paid(patience); /* what the sleep took off */
-    spinning_paid(patience);
+    int was_tried = patience->spin_now_ns == patience->spin_ns && patience->spin_before_ns;
+    patience->spin_now_ns = was_tried ? patience->spin_before_ns : half > least ? half : least;
+    patience->spin_before_ns = 0;
+    if ((now >> 10) % ONE_OF == 0) {
+        patience->spin_before_ns = patience->spin_now_ns;
+        patience->spin_now_ns = patience->spin_ns;
+    }
 }
 
 int32_t ronde__wait_for(struct bell *bell, struct patience *patience, ronde__step_function *step,
                         void *state)
 {
     enum { STEPS_PER_CLOCK = 16 }; /* a clock costs some 25 ns, an idle step about as much */
-    int64_t idle_since = 0, asleep_since = 0;
+    int64_t idle_since = 0;
     for (unsigned idle_steps = 0;;) {
         int32_t said = step(state);
         if (said != RONDE__IDLE) {
-            if (asleep_since)
-                slept_for(patience, ronde__now_ns() - asleep_since);
-            else if (idle_steps)
+            if (idle_steps)
                 spinning_paid(patience);
             if (said != RONDE__MOVED)
                 return said;
             idle_steps = 0;
-            idle_since = asleep_since = 0;
+            idle_since = 0;
             continue;
         }
         if (patience->spin_now_ns > 0 && ++idle_steps % STEPS_PER_CLOCK) {
@@ -155,8 +152,7 @@ int32_t ronde__wait_for(struct bell *bell, struct patience *patience, ronde__ste
             idle_since = now;
         if (now - idle_since < patience->spin_now_ns)
             continue;
-        spinning_was_in_vain(patience);
-        asleep_since = asleep_since ? asleep_since : now;
+        spinning_was_in_vain(patience, now);
         said = sleep_unless_moved(bell, patience, step, state);
         if (said < 0 || said == RONDE__DONE)
             return said;

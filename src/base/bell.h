@@ -38,7 +38,9 @@ struct patience {
     int64_t spin_now_ns; /* how long it pays now: halved when spinning was in vain (the peer has no
                             CPU, or computes), doubled when it was not. Kept between waits where
                             the structure is. */
-    int64_t nap_ns;      /* longest sleep, for what rings no bell (MPI); 0: until rung */
+    int64_t
+        spin_before_ns; /* what to go back to where trying to spin longer is in vain; 0: not tried */
+    int64_t nap_ns;     /* longest sleep, for what rings no bell (MPI); 0: until rung */
     int64_t deadline_ns; /* ronde__now_ns at which to give up; 0: never */
 };
 

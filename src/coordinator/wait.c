@@ -66,19 +66,22 @@ static void give_callers_a_moment(struct coordinator *c)
  * after some 2 ms without. */
 static void linger(struct coordinator *c)
 {
-    enum { SHORTEST_NS = 50000, LONGEST_NS = 200000, QUIET_NS = 2000000 };
+    enum { SHORTEST_NS = 50000, LONGEST_NS = 200000, CALLERS_NS = 1000000, QUIET_NS = 2000000 };
     int64_t ns = SHORTEST_NS, nap_ns;
     uint64_t before = atomic_load_explicit(&c->counts.operations, memory_order_relaxed);
     for (int64_t quiet = 0; quiet < QUIET_NS && !atomic_load(&c->stopping); quiet += ns) {
-        nap(ns);
-        if (!atomic_load(&c->callers)) {
-            if (!ronde__coordinator_has_business(c))
-                ronde__coordinator_step(c, &nap_ns);
-            if (ronde__coordinator_has_business(c))
-                return;
+        int callers = atomic_load(&c->callers) > 0;
+        nap(callers ? CALLERS_NS : ns);
+        if (atomic_load(&c->callers)) {
+            quiet = 0;
+            continue;
         }
+        if (!ronde__coordinator_has_business(c))
+            ronde__coordinator_step(c, &nap_ns);
+        if (ronde__coordinator_has_business(c))
+            return;
         uint64_t now = atomic_load_explicit(&c->counts.operations, memory_order_relaxed);
-        quiet = now != before || atomic_load(&c->callers) ? 0 : quiet;
+        quiet = now != before ? 0 : quiet;
         before = now;
         ns = 2 * ns < LONGEST_NS ? 2 * ns : LONGEST_NS;
     }
