@@ -5,8 +5,10 @@
 #include "base/status.h"
 #include "context.h"
 
-static const ronde_call defaults = {
-    .size = sizeof(defaults), .prescale = 1, .postscale = 1, .weight = 1};
+static const ronde_call defaults = {.size = sizeof(defaults),
+                                    .prescale = 1,
+                                    .postscale = 1,
+                                    .weight = 1};
 
 void ronde_call_init(ronde_call *call, size_t size)
 {

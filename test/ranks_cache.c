@@ -173,6 +173,26 @@ static void steps_in_halves(struct trial *trial, struct step *step)
     }
 }
 
+/* Reductions that come in two goes make two bins; in one go, one. */
+static void bins_that_grow(struct trial *trial, struct step *step)
+{
+    enum { FIRST = 0x03f, SECOND = 0x5c0, APART = 6, TOGETHER = 100 };
+    ronde_counters before, after;
+    uint64_t bins, fewest = UINT64_MAX;
+    for (int i = 0; i < APART; i++) {
+        step_run(trial, step, FIRST, FIRST, "bins apart");
+        step_run(trial, step, SECOND, SECOND, "bins apart");
+    }
+    for (int i = 0; i < TOGETHER; i++) {
+        EXPECT_STATUS(trial, RONDE_OK, ronde_counters_read(trial->context, &before, sizeof before));
+        step_run(trial, step, FIRST | SECOND, FIRST | SECOND, "bins together");
+        EXPECT_STATUS(trial, RONDE_OK, ronde_counters_read(trial->context, &after, sizeof after));
+        bins = after.bins - before.bins;
+        fewest = bins < fewest ? bins : fewest;
+    }
+    EXPECT(trial, fewest == 1, "ten sums in one go ran in %llu bins", (unsigned long long)fewest);
+}
+
 /* Another count, dtype or op of tensor 2, on all ranks; and back. */
 static void a_tensor_that_changes_on_all_ranks(struct trial *trial, struct step *step)
 {
@@ -289,6 +309,7 @@ static const struct {
     {tensors_that_come_late, "late tensors"},
     {tensors_that_all_leave_out, "fewer tensors"},
     {steps_in_halves, "halves"},
+    {bins_that_grow, "bins that grow"},
     {a_tensor_that_changes_on_all_ranks, "a change on all ranks"},
     {a_tensor_that_changes_on_one_rank, "a change on one rank"},
     {a_rank_that_joins, "a join"},

@@ -85,8 +85,10 @@ static void the_same_tensors_keep_their_batch_number(void)
     const uint32_t same[] = {1, 2}, longer[] = {1, 2, 3}, others[] = {2, 1};
     CHECK(ronde__batches_number(&b, same, 2, NO_ID) == 0);
     CHECK(!ronde__batches_follow(&b, 1, 0, NO_ID) && !ronde__batches_follow(&b, 2, 1, 0));
-    CHECK(ronde__batches_number(&b, same, 2, 0) == 0);
-    CHECK(ronde__batches_number(&b, same, 2, NO_ID) == 1);
+    CHECK(ronde__batches_number(&b, same, 2, NO_ID) == 0);
+    CHECK(!ronde__batches_get(&b, 0)->alone);
+    CHECK(ronde__batches_number(&b, same, 2, 0) == 0); /* that they were, too */
+    CHECK(ronde__batches_get(&b, 0)->alone);
     CHECK(ronde__batches_number(&b, longer, 3, 0) == 1);
     CHECK(ronde__batches_number(&b, others, 2, 0) == 1);
     CHECK(ronde__batches_number(&b, same, 1, 0) == NO_ID); /* one tensor is no batch */
