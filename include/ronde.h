@@ -98,7 +98,8 @@ void ronde_options_init(ronde_options *options, size_t size);
  * `options` (NULL: defaults), which is duplicated and never freed by Ronde. MPI is initialised only
  * if it was not, and then finalised when the process exits normally with every context closed (MPI
  * cannot be initialised twice, and a context may be opened again). Call from the thread that
- * initialised MPI. On an error *context is left alone. */
+ * initialised MPI. Over several nodes SIGPIPE is ignored while a context is open, where it would end
+ * the process: MPI may be writing to a rank that is lost. On an error *context is left alone. */
 int32_t ronde_open(const ronde_options *options, ronde_context **context);
 
 /* Collective, blocking. Waits for this rank's outstanding operations (their handles become stale) and

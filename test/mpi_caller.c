@@ -6,6 +6,7 @@
  * and on parts of it, uses MPI meanwhile and afterwards, and finalises it. */
 #include <mpi.h>
 #include <pthread.h>
+#include <signal.h>
 
 #include "ronde_mpi.h"
 #include "trial.h"
@@ -200,6 +201,41 @@ static void another_thread_works_or_is_refused(void)
     EXPECT_STATUS(&world, RONDE_OK, ronde_close(&context));
 }
 
+static void expect_of_pipes(int ignored, int depth)
+{
+    struct sigaction now;
+    sigaction(SIGPIPE, NULL, &now);
+    EXPECT(&world, (now.sa_handler == SIG_IGN) == ignored, "with %d contexts SIGPIPE is %s", depth,
+           ignored ? "not ignored" : "ignored");
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+/* MPI may write to the socket of a rank that has ended; a handler of the caller's stays. */
+static void broken_pipes_end_nobody_while_a_context_is_open(void)
+{
+    ronde_context *first = NULL, *second = NULL;
+    struct sigaction now;
+    expect_of_pipes(0, 0);
+    EXPECT_STATUS(&world, RONDE_OK, ronde_open_mpi(MPI_COMM_WORLD, NULL, &first));
+    expect_of_pipes(nodes > 1, 1);
+    EXPECT_STATUS(&world, RONDE_OK, ronde_open_mpi(MPI_COMM_WORLD, NULL, &second));
+    expect_of_pipes(nodes > 1, 2);
+    EXPECT_STATUS(&world, RONDE_OK, ronde_close(&first));
+    expect_of_pipes(nodes > 1, 1);
+    EXPECT_STATUS(&world, RONDE_OK, ronde_close(&second));
+    expect_of_pipes(0, 0);
+    signal(SIGPIPE, on_signal);
+    EXPECT_STATUS(&world, RONDE_OK, ronde_open_mpi(MPI_COMM_WORLD, NULL, &first));
+    sigaction(SIGPIPE, NULL, &now);
+    EXPECT(&world, now.sa_handler == on_signal, "the caller's handler is gone");
+    EXPECT_STATUS(&world, RONDE_OK, ronde_close(&first));
+    signal(SIGPIPE, SIG_DFL);
+}
+
 static void no_communicator_is_an_error(void)
 {
     ronde_context *context = NULL;
@@ -232,6 +268,7 @@ int main(int argc, char **argv)
     a_context_on_the_world_opens_again_and_again();
     a_context_on_a_part_is_one_of_its_own();
     mpi_may_be_used_meanwhile();
+    broken_pipes_end_nobody_while_a_context_is_open();
     what_the_level_forbids_is_refused_with_a_sentence();
     another_thread_works_or_is_refused();
     mpi_still_works();

@@ -10,7 +10,6 @@
 
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "base/bell.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/thread.h"
 #include "base/timeline_file.h"
 #include "base/timeline_text.h"
 
@@ -257,18 +257,6 @@ static void *writer(void *state)
 
 /* ---- starting and stopping ------------------------------------------------------------------- */
 
-/* Signals are for the caller's threads; and one of them, SIGXFSZ, is how a file that has reached
- * its limit would end the process. */
-static int start_writer(struct timeline *timeline)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&timeline->writer, NULL, writer, timeline);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 static void release(struct timeline *timeline)
 {
     free(timeline->text.tracks);
@@ -311,7 +299,7 @@ int32_t ronde__timeline_start(struct timeline **timeline, const char *path, int 
     new->shown_ns = ronde__now_ns();
     if (status != RONDE_OK)
         goto no_file;
-    int error = start_writer(new);
+    int error = ronde__thread_start(&new->writer, writer, new);
     if (error) {
         status = ronde__fail(RONDE_ERR_SYSTEM, "timeline %s: no thread to write it: %s", path,
                              strerror(error));

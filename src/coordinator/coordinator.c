@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/status.h"
+#include "base/thread.h"
 
 static int32_t start_thread(struct coordinator *c)
 {
@@ -20,7 +21,7 @@ static int32_t start_thread(struct coordinator *c)
     }
     if (!wanted)
         return RONDE_OK;
-    int error = pthread_create(&c->thread, NULL, ronde__coordinator_thread, c);
+    int error = ronde__thread_start(&c->thread, ronde__coordinator_thread, c);
     if (error)
         return ronde__fail(RONDE_ERR_SYSTEM, "starting the coordinator thread: %s",
                            strerror(error));

@@ -1,5 +1,6 @@
 /* MPI as this process has it. One MPI serves all nets of the process: who initialised it, how many
  * nets are open, and the lock that a low thread level asks for are the process's, not a net's. */
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,8 @@ static struct {
     int open;  /* nets */
     int ours;  /* MPI was initialised here */
     pid_t pid; /* by this process, of which a fork has the memory but not the MPI */
+    int pipes; /* nets whose peers' ends may break */
+    int ignores; /* SIGPIPE was left to its default, which is to end the process, and is ignored now */
 } process = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* Below MPI_THREAD_MULTIPLE: held around each call. */
@@ -70,6 +73,40 @@ void ronde__mpi_leave(void)
 {
     pthread_mutex_lock(&process.lock);
     process.open--;
+    pthread_mutex_unlock(&process.lock);
+}
+
+static int handler_is(void (*handler)(int))
+{
+    struct sigaction now;
+    return !sigaction(SIGPIPE, NULL, &now) && !(now.sa_flags & SA_SIGINFO) &&
+           now.sa_handler == handler;
+}
+
+void ronde__mpi_bear_losses(struct mpi_net *net)
+{
+    if (net->bears_losses || net->base.nodes == 1)
+        return;
+    net->bears_losses = 1;
+    pthread_mutex_lock(&process.lock);
+    if (!process.pipes++ && handler_is(SIG_DFL)) {
+        signal(SIGPIPE, SIG_IGN);
+        process.ignores = 1;
+    }
+    pthread_mutex_unlock(&process.lock);
+}
+
+void ronde__mpi_bear_no_losses(struct mpi_net *net)
+{
+    if (!net->bears_losses)
+        return;
+    net->bears_losses = 0;
+    pthread_mutex_lock(&process.lock);
+    if (!--process.pipes && process.ignores) {
+        process.ignores = 0;
+        if (handler_is(SIG_IGN))
+            signal(SIGPIPE, SIG_DFL);
+    }
     pthread_mutex_unlock(&process.lock);
 }
 

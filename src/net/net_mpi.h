@@ -40,6 +40,7 @@ struct mpi_net {
     MPI_Comm data, control;
     int level;            /* MPI's thread level */
     pthread_t opener;     /* the only thread that may call below MPI_THREAD_SERIALIZED */
+    int bears_losses;     /* ronde__mpi_bear_losses */
     int era;              /* tag of control messages: no stray of a closed net is taken for ours */
     pthread_mutex_t lock; /* guards what follows */
     struct mpi_transfer *spare_transfers;
@@ -55,6 +56,10 @@ static inline struct mpi_net *ronde__mpi_net_of(struct net *net)
 /* Counts one more net of this process, initialising MPI where nobody has and the caller may. */
 int32_t ronde__mpi_join(int may_initialise);
 void ronde__mpi_leave(void);
+/* Over several nodes: MPI may write to a rank whose process has ended. From here to the call that takes
+ * it back, SIGPIPE is ignored where it would end this process. */
+void ronde__mpi_bear_losses(struct mpi_net *net);
+void ronde__mpi_bear_no_losses(struct mpi_net *net);
 /* Whether MPI is initialised and not finalised. */
 int ronde__mpi_is_running(void);
 /* Whether MPI was initialised by ronde__mpi_join. */

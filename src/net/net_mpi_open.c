@@ -32,6 +32,7 @@ static void close_net(struct net *base)
     }
     ronde__net_free_nodes(base);
     pthread_mutex_destroy(&net->lock);
+    ronde__mpi_bear_no_losses(net);
     free(net);
     ronde__mpi_leave();
 }
@@ -260,9 +261,11 @@ int32_t ronde__net_open_mpi(int32_t fortran_communicator, int owns_mpi, size_t r
     }
     MPI_Comm communicator = owns_mpi ? MPI_COMM_WORLD : MPI_Comm_f2c(fortran_communicator);
     status = open_over(communicator, ranks_per_node, net);
-    if (status == RONDE_OK)
-        *opened = &net->base;
-    else
+    if (status != RONDE_OK) {
         close_net(&net->base);
-    return status;
+        return status;
+    }
+    ronde__mpi_bear_losses(net);
+    *opened = &net->base;
+    return RONDE_OK;
 }
