@@ -106,6 +106,7 @@ static void spinning_paid(struct patience *patience)
 {
     int64_t twice = 2 * patience->spin_now_ns;
     patience->spin_now_ns = twice < patience->spin_ns ? twice : patience->spin_ns;
+    patience->spin_before_ns = 0;
 }
 
 /* Now and then all the spinning that is allowed is tried, whatever has been learned: ranks that have

@@ -21,11 +21,12 @@ static int32_t start_thread(struct coordinator *c)
     }
     if (!wanted)
         return RONDE_OK;
+    c->has_thread = 1;
     int error = ronde__thread_start(&c->thread, ronde__coordinator_thread, c);
+    c->has_thread = !error;
     if (error)
         return ronde__fail(RONDE_ERR_SYSTEM, "starting the coordinator thread: %s",
                            strerror(error));
-    c->has_thread = 1;
     atomic_store(&c->lobby.of[c->net->local_rank].answers, 1);
     return RONDE_OK;
 }

@@ -74,6 +74,7 @@ struct coordinator {
     _Atomic uint32_t token;       /* 1: taken */
     _Atomic uint32_t missed;      /* 1: somebody wanted the token meanwhile */
     _Atomic uint32_t callers;     /* that wait */
+    _Atomic uint32_t put_off;     /* 1: the thread has left to them what it was rung for */
     _Atomic uint32_t outstanding; /* operations submitted and not done */
     _Atomic uint32_t stopping;    /* the thread shall end */
     _Atomic uint32_t leads;       /* as a leader it has something to see to */
@@ -81,8 +82,8 @@ struct coordinator {
     _Atomic int64_t heard_ns;     /* when they last have */
     pthread_t thread;
     int has_thread;
-    struct patience patience;    /* of callers that wait ... */
-    _Atomic int64_t spin_now_ns; /* ... and what they have learned */
+    struct patience patience;                    /* of callers that wait ... */
+    _Atomic int64_t spin_now_ns, spin_before_ns; /* ... and what they have learned */
 
     /* process sets (sets.c) */
     _Atomic(struct set_list *) list[SETS]; /* by slot; set 0 in slot 0 */

@@ -352,9 +352,23 @@ static int32_t decide_failures(struct leader *leader)
     return status;
 }
 
+/* Closing ends what is not decided before it, and batches may have been taken apart after it came. */
+static void put_closing_last(struct leader *leader)
+{
+    size_t at = 0, n = leader->ready_count;
+    while (at < n && !leader->ready[at]->needs_all)
+        at++;
+    if (at == n)
+        return;
+    struct entry *closing = leader->ready[at];
+    memmove(&leader->ready[at], &leader->ready[at + 1], (n - 1 - at) * sizeof(*leader->ready));
+    leader->ready[n - 1] = closing;
+}
+
 static int32_t decide_ready(struct leader *leader)
 {
     int32_t status = decide_failures(leader);
+    put_closing_last(leader);
     const struct plan_limits limits = {ronde__tuner_threshold(leader->at.tuner), BIN_TENSORS};
     describe(leader);
     int32_t bins = ronde__plan(leader->items, (int32_t)leader->ready_count, &limits,

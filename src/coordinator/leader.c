@@ -285,8 +285,10 @@ static void enter_batch(struct leader *leader, const struct record *run)
     struct batch *batch = ronde__batches_get(&leader->batches, run->batch);
     if (!(run->flags & RECORD_LAST))
         return;
-    if (batch)
+    if (batch) {
         batch->split = 0;
+        batch->bytes = 0; /* shapes may have changed */
+    }
     for (uint32_t i = 0; i < leader->batches.id_count; i++) {
         struct entry *entry = ronde__negotiation_by_number(leader->negotiation,
                                                            leader->batches.ids[i]);
@@ -304,6 +306,9 @@ static int32_t spread_decided(struct leader *leader, const struct record *decisi
                                     : ronde__negotiation_by_number(leader->negotiation,
                                                                    decision->id);
     struct batch *batch = entry ? ronde__batches_get(&leader->batches, entry->batch) : NULL;
+    /* A failure may make void what is on its way here: each contributor's is looked at by itself. */
+    if (batch && decision->type == RECORD_ERROR)
+        batch->split = 1;
     return batch && batch->announced ? ronde__leader_spread_batch(leader, batch, batch->since_ns)
                                      : RONDE_OK;
 }

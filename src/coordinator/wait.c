@@ -20,9 +20,16 @@ static int32_t idle_step(void *state)
     int64_t nap_ns;
     if (atomic_load(&c->stopping))
         return RONDE__DONE;
-    if (atomic_load(&c->callers))
-        return RONDE__IDLE;
-    ronde__coordinator_step(c, &nap_ns);
+    if (!atomic_load(&c->callers))
+        ronde__coordinator_step(c, &nap_ns);
+    /* Callers do what this rank was rung for; the last of them to leave rings again, since what it was
+     * may have come after their last look. */
+    if (atomic_load(&c->callers)) {
+        atomic_store(&c->put_off, 1);
+        if (atomic_load(&c->callers))
+            return RONDE__IDLE;
+        ronde__coordinator_step(c, &nap_ns);
+    }
     view->patience.nap_ns = ronde__coordinator_idle_nap_ns(c);
     return ronde__coordinator_has_business(c) ? RONDE__DONE : RONDE__IDLE;
 }
@@ -63,25 +70,22 @@ static void give_callers_a_moment(struct coordinator *c)
 
 /* Nothing is left to do, but more may come soon: to look for it a few times costs less than to be woken
  * by each submission, of which most callers wait for the result themselves. Ends with business, or
- * after some 2 ms without. */
+ * after some 2 ms in which nothing is done. */
 static void linger(struct coordinator *c)
 {
     enum { SHORTEST_NS = 50000, LONGEST_NS = 200000, CALLERS_NS = 1000000, QUIET_NS = 2000000 };
     int64_t ns = SHORTEST_NS, nap_ns;
     uint64_t before = atomic_load_explicit(&c->counts.operations, memory_order_relaxed);
-    for (int64_t quiet = 0; quiet < QUIET_NS && !atomic_load(&c->stopping); quiet += ns) {
+    for (int64_t quiet = 0; quiet < QUIET_NS && !atomic_load(&c->stopping);) {
+        int64_t slept = atomic_load(&c->callers) ? CALLERS_NS : ns;
+        nap(slept);
         int callers = atomic_load(&c->callers) > 0;
-        nap(callers ? CALLERS_NS : ns);
-        if (atomic_load(&c->callers)) {
-            quiet = 0;
-            continue;
-        }
-        if (!ronde__coordinator_has_business(c))
+        if (!callers && !ronde__coordinator_has_business(c))
             ronde__coordinator_step(c, &nap_ns);
-        if (ronde__coordinator_has_business(c))
+        if (!callers && ronde__coordinator_has_business(c))
             return;
         uint64_t now = atomic_load_explicit(&c->counts.operations, memory_order_relaxed);
-        quiet = now != before ? 0 : quiet;
+        quiet = now != before ? 0 : quiet + slept;
         before = now;
         ns = 2 * ns < LONGEST_NS ? 2 * ns : LONGEST_NS;
     }
@@ -109,7 +113,8 @@ void *ronde__coordinator_thread(void *state)
         do {
             drive(c);
             linger(c);
-        } while (!atomic_load(&c->stopping) && ronde__coordinator_has_business(c));
+        } while (!atomic_load(&c->stopping) && !atomic_load(&c->callers) &&
+                 ronde__coordinator_has_business(c));
     }
     return NULL;
 }
@@ -152,6 +157,7 @@ int32_t ronde__coordinator_wait(struct coordinator *c, const struct request *req
     struct wait_view view = {c, request, c->patience};
     view.patience.deadline_ns = deadline_ns;
     view.patience.spin_now_ns = atomic_load_explicit(&c->spin_now_ns, memory_order_relaxed);
+    view.patience.spin_before_ns = atomic_load_explicit(&c->spin_before_ns, memory_order_relaxed);
     if (is_done(&view))
         return RONDE_OK;
     struct lobby_rank *mine = &c->lobby.of[c->net->local_rank];
@@ -159,11 +165,12 @@ int32_t ronde__coordinator_wait(struct coordinator *c, const struct request *req
     atomic_fetch_add_explicit(&mine->waiting, 1, memory_order_relaxed);
     int32_t said = ronde__wait_for(c->bell, &view.patience, wait_step, &view);
     atomic_store_explicit(&c->spin_now_ns, view.patience.spin_now_ns, memory_order_relaxed);
+    atomic_store_explicit(&c->spin_before_ns, view.patience.spin_before_ns, memory_order_relaxed);
     atomic_fetch_sub_explicit(&mine->waiting, 1, memory_order_relaxed);
     int others = atomic_fetch_sub(&c->callers, 1) > 1;
     if (others) /* they may sleep by what was true before this one's last step */
         ronde__bell_ring(c->bell);
-    else if (atomic_load(&c->outstanding) && c->has_thread)
+    else if (c->has_thread && (atomic_load(&c->outstanding) | atomic_exchange(&c->put_off, 0)))
         ronde__bell_ring(&mine->idle);
     return said == RONDE__DONE ? RONDE_OK : RONDE_PENDING;
 }
