@@ -9,6 +9,8 @@
 
 #include "reduce/kernels.h"
 
+/* Elements lie where they lie: small ones travel in a cache line, after 12 bytes of something else. */
+
 /* HIGHEST as double is a value of the type for up to 32 bits, and one above for 64: hence >=. */
 #define CUT(T, LOWEST, HIGHEST) \
     static T##_type T##_cut(double y) \
@@ -23,7 +25,7 @@
 #define SCALE(T) \
     static void T##_scale(void *elements, size_t count, double divisor, double scale) \
     { \
-        T##_type *x = elements; \
+        T##_at *x = elements; \
         for (size_t i = 0; i < count; i++) \
             x[i] = T##_cut((double)x[i] / divisor * scale); \
     }
@@ -32,7 +34,7 @@
 #define DIVIDE(T, wide) \
     static void T##_divide(void *elements, size_t count, uint32_t divisor) \
     { \
-        T##_type *x = elements; \
+        T##_at *x = elements; \
         for (size_t i = 0; i < count; i++) \
             x[i] = (T##_type)((wide)x[i] / (wide)divisor); \
     }
@@ -41,20 +43,21 @@
 #define WEIGH(T) \
     static void T##_add(double *sums, const void *elements, size_t count, double weight) \
     { \
-        const T##_type *x = elements; \
+        const T##_at *x = elements; \
         for (size_t i = 0; i < count; i++) \
             sums[i] += (double)x[i] * weight; \
     } \
     static void T##_settle(void *elements, const double *sums, size_t count, double divisor, \
                            double scale) \
     { \
-        T##_type *x = elements; \
+        T##_at *x = elements; \
         for (size_t i = 0; i < count; i++) \
             x[i] = T##_cut(sums[i] / divisor * scale); \
     }
 
 #define INTEGER(T, type, wide, LOWEST, HIGHEST) \
     typedef type T##_type; \
+    typedef type T##_at __attribute__((aligned(1))); \
     CUT(T, LOWEST, HIGHEST) \
     SCALE(T) \
     DIVIDE(T, wide) \
