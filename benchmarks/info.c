@@ -10,14 +10,16 @@
 
 static const char help_text[] =
     "usage: ronde-info [--settings TEXT]\n"
-    "Prints the versions of Ronde and MPI, every setting with its value and where it came from,\n"
-    "the topology and the CPU. Alone it is a job of one rank; under mpirun rank 0 prints for all.\n"
+    "Prints the versions of Ronde and MPI, the topology and the CPU, and every setting: its value,\n"
+    "where that came from, what it means, what it may be, and its default. Alone it is a job of one\n"
+    "rank; under mpirun rank 0 prints for all.\n"
     "\n"
     "  -s, --settings TEXT  as a program would give them, such as 'slice_bytes=256K;log=info'\n"
     "  -h, --help           print this\n"
     "\n"
     "A setting that is not given there comes from the environment (RONDE_SLICE_BYTES=256K), then\n"
-    "from its default. Ends with 1 where one is bad, with 2 where the command line is.\n";
+    "from the file that tuning_file names, then from its default. Ends with 1 where one is bad,\n"
+    "with 2 where the command line is.\n";
 
 static const struct option long_options[] = {{"settings", required_argument, NULL, 's'},
                                              {"help", no_argument, NULL, 'h'},

@@ -76,8 +76,8 @@ enum ronde_op {
     RONDE_BITWISE_OR = 8,
     /* of floats, not sparse: the adaptive sum of Maleki et al., arXiv:2006.02924 */
     RONDE_ADASUM = 9,
-    /* the sum of weight x contribution, by the sum of the weights (each 0 or more, one above); not of
-     * bool, not sparse */
+    /* the sum of weight x contribution, by the sum of the weights (each 0 or more; the sum above 0, and
+     * finite in the type of the floats, or it is RONDE_ERR_MISMATCH); not of bool, not sparse */
     RONDE_WEIGHTED_AVERAGE = 10
 };
 
@@ -103,8 +103,8 @@ void ronde_options_init(ronde_options *options, size_t size);
 int32_t ronde_open(const ronde_options *options, ronde_context **context);
 
 /* Collective, blocking. Waits for this rank's outstanding operations (their handles become stale) and
- * for all ranks to close, releases everything, and sets *context to NULL. No other thread may be
- * using the context. Where the context has failed, or a rank is lost, it waits for nobody and
+ * for all ranks to close - so also for one that is blocked in an operation, until that ends -,
+ * releases everything, and sets *context to NULL. No other thread may be using the context. Where the context has failed, or a rank is lost, it waits for nobody and
  * returns that error; the context is closed all the same. */
 int32_t ronde_close(ronde_context **context);
 
@@ -125,8 +125,8 @@ int32_t ronde_is_homogeneous(const ronde_context *context);
  * node. 64-byte aligned, contents undefined. Usable like malloc'd memory by this process; freed by
  * ronde_free or by ronde_close. RONDE_ERR_MEMORY where shared memory is full. */
 int32_t ronde_malloc(ronde_context *context, size_t bytes, void **memory);
-/* Local. Releases what ronde_malloc or ronde_take returned. NULL is fine. No outstanding operation
- * may use it. */
+/* Local. Releases what ronde_malloc, ronde_take or ronde_take_sparse returned. NULL is fine; what is
+ * free already, or is none of these, is RONDE_ERR_ARGUMENT. No outstanding operation may use it. */
 int32_t ronde_free(ronde_context *context, void *memory);
 
 /* ---- named operations ------------------------------------------------------------------------ */
@@ -150,7 +150,8 @@ typedef struct ronde_call {
     int32_t divide;      /* enum ronde_divide, of an average; the same on all ranks */
     double weight;       /* of this rank's contribution to a weighted average; 1 */
     double deadline;     /* seconds after which the operation fails everywhere if some rank has not
-                              submitted it (RONDE_ERR_STALLED, naming the rank); 0: stall_abort's */
+                              submitted it (RONDE_ERR_STALLED, naming the rank), looked at every 0.05 s;
+                              0: stall_abort's */
     uint64_t group;      /* what ronde_group_begin gave; 0: none */
 } ronde_call;
 
@@ -158,8 +159,8 @@ typedef struct ronde_call {
 void ronde_call_init(ronde_call *call, size_t size);
 
 /* Asynchronous operations. Ranks may submit in any order, from any thread; operations match by kind
- * and name (1 to 1000 bytes, not of the form allreduce#…) within the process set, whose members are
- * the ranks meant below; a root is a global rank and a member. name NULL:
+ * and name (1 to 1000 bytes, not beginning with a kind and #, as in allreduce#1) within the process
+ * set, whose members are the ranks meant below; a root is a global rank and a member. name NULL:
  * matched by a counter per kind, which advances also when the call fails. The memory belongs to
  * the library until the handle is done. A submission never completes the operation itself. Two
  * outstanding operations of one kind and name are an error on this rank alone. Disagreement
@@ -250,7 +251,8 @@ int32_t ronde_barrier_async(ronde_context *context, const char *name, const rond
  * all-to-all, nothing at all to a reduction (an average divides as call->divide says). Operations
  * whose root has joined, and sends to or receives from it, fail with RONDE_ERR_MISMATCH. Done when all
  * have joined; *last_rank (or NULL) is the global rank that did so last, the same everywhere. What this
- * rank submitted before takes part; submitting in the set meanwhile is RONDE_ERR_ARGUMENT. */
+ * rank submitted before takes part; submitting in the set meanwhile is RONDE_ERR_ARGUMENT. There is no
+ * deadline of a join, and stall_abort does not end it: the others may have more data for hours. */
 int32_t ronde_join_async(ronde_context *context, int32_t *last_rank, const ronde_call *call,
                          uint64_t *handle);
 
@@ -268,8 +270,8 @@ int32_t ronde_sparse_allreduce_async(ronde_context *context, const char *name,
 /* Local. Operations that complete together or not at all: begin, submit with call->group set to what
  * begin gave (asynchronous forms of allreduce, broadcast, allgather, reduce, reducescatter, alltoall,
  * gather, scatter and sparse allreduce, of one process set, by one thread), then end. Nothing is
- * queued before the end. If any submission was refused, the end refuses the whole group with the text
- * of every refusal, and all handles of the group are stale. The other ranks must submit the same
+ * queued before the end. If any submission was refused (a blocking one always is), the end refuses the
+ * whole group with the text of every refusal, and all handles of the group are stale. The other ranks must submit the same
  * group; where one of its tensors fails on any rank, the whole group fails on all of them, with that
  * tensor's error. (What a rank submits of it after that, outside a group or in another, is a new
  * attempt, which waits for the others.) */
@@ -290,14 +292,15 @@ int32_t ronde_wait(ronde_context *context, uint64_t handle);
 int32_t ronde_wait_for(ronde_context *context, uint64_t handle, double seconds);
 /* Waits until the operation is done, and hands over the result that the library allocated where `out`
  * was NULL: its address and rows. Call before ronde_wait, which frees the handle; release with
- * ronde_free. */
+ * ronde_free, or leave it to ronde_close. */
 int32_t ronde_take(ronde_context *context, uint64_t handle, void **memory, size_t *rows);
 /* The same for a sparse allreduce; where there are no rows both are NULL. Release both. */
 int32_t ronde_take_sparse(ronde_context *context, uint64_t handle, int64_t **indices, void **values,
                           size_t *rows);
 
 /* Blocking forms: submit and wait. (Where the library would make the result, `out` NULL, there may be
- * no rows: nobody could take it. A sparse allreduce has no blocking form.) */
+ * no rows: nobody could take it. Rows are RONDE_ERR_TRUNCATED, or, of a reducescatter, whose rows are
+ * known before, RONDE_ERR_ARGUMENT. A sparse allreduce has no blocking form.) */
 int32_t ronde_allreduce(ronde_context *context, const char *name, const void *in, void *out,
                         size_t count, int32_t dtype, int32_t op, const ronde_call *call);
 int32_t ronde_broadcast(ronde_context *context, const char *name, const void *in, void *out,
@@ -362,7 +365,7 @@ int32_t ronde_process_set_ranks(ronde_context *context, int32_t process_set, int
 /* Blocking, collective over all ranks of the context, without negotiation: every rank makes the
  * same direct calls with the same arguments in the same order, one at a time, as MPI and NCCL ask.
  * A disagreement is undefined. They may run beside named operations; same memory rules, same bits.
- * call->shape is not looked at. */
+ * call->shape is not looked at. op: any but Adasum and the weighted average. */
 int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out, size_t count,
                                int32_t dtype, int32_t op, const ronde_call *call);
 int32_t ronde_direct_broadcast(ronde_context *context, const void *in, void *out, size_t count,
@@ -385,8 +388,9 @@ int32_t ronde_timeline_stop(ronde_context *context);
 /* ---- telling what happened ------------------------------------------------------------------- */
 
 /* The text of this thread's last failed call: one line that says what was wrong with which
- * values and what to do; where ranks disagree it names the tensor, the ranks and both values. ""
- * where none failed. Valid until this thread's next failing call. */
+ * values and what to do; where ranks disagree it names the tensor (of more than 83 bytes the first and
+ * last 40), the ranks and both values. At most 1023 bytes; "" where none failed. Valid until this
+ * thread's next failing call. */
 const char *ronde_last_error(void);
 /* A fixed short name of a status, such as "mismatch". */
 const char *ronde_status_name(int32_t status);

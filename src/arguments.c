@@ -281,13 +281,11 @@ static int32_t check_name(const struct demand *d)
     if (!name)
         return RONDE_OK;
     if (strnlen(name, NAME_BYTES + 1) > NAME_BYTES)
-        return ronde__fail(RONDE_ERR_ARGUMENT, "the name '%.40s...' is longer than %d bytes", name,
-                           NAME_BYTES);
+        return ronde__fail(RONDE_ERR_ARGUMENT, "the name is longer than %d bytes", NAME_BYTES);
     if (is_drawn(name) && d->kind != KIND_JOIN)
         return ronde__fail(RONDE_ERR_ARGUMENT,
-                           "the name '%.40s' has the form of those drawn for "
-                           "unnamed operations: choose another",
-                           name);
+                           "the name begins as those that are drawn for unnamed operations: choose "
+                           "another");
     if (!*name)
         return ronde__fail(RONDE_ERR_ARGUMENT, "the name is empty: pass NULL to have one drawn");
     return RONDE_OK;
@@ -338,8 +336,12 @@ static int32_t fill_shape(const ronde_context *context, struct signature *s, con
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static int32_t check_group(const struct demand *d)
+static int32_t check_fit(const struct demand *d)
 {
+    if (d->kind == KIND_JOIN && d->read.deadline > 0)
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "a join has no deadline: it ends when all ranks have "
+                           "joined");
     if (d->read.group && !(traits(d->kind) & HAS_GROUPS))
         return ronde__fail(RONDE_ERR_ARGUMENT, "a %s cannot be in a group",
                            ronde__kind_name(d->kind));
@@ -369,7 +371,7 @@ int32_t ronde__check_demand(const ronde_context *context, struct demand *d)
     if (!status)
         status = check_memory(context, d);
     if (!status)
-        status = check_group(d);
+        status = check_fit(d);
     if (status)
         return status;
     int averages = (traits(d->kind) & HAS_OP) && d->op == RONDE_AVERAGE;

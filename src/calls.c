@@ -112,11 +112,27 @@ static int32_t refuse(const struct demand *d, int32_t status)
 {
     char *why = ronde__text("%s", ronde_last_error());
     if (why && d->name)
-        ronde__fail(status, "%s '%.*s': %s", ronde__kind_name(d->kind), NAME_BYTES, d->name, why);
+        ronde__fail(status, "%s '%s': %s", ronde__kind_name(d->kind),
+                    ronde__short_name(d->name, NAME_BYTES).text, why);
     else if (why)
         ronde__fail(status, "%s: %s", ronde__kind_name(d->kind), why);
     free(why);
     return status;
+}
+
+/* A blocking call gives nobody a moment to take what the library would make. How many rows come, the
+ * others learn when they run. */
+static int32_t check_share(const struct demand *d)
+{
+    if (d->kind != KIND_REDUCESCATTER || d->out || !d->bytes)
+        return RONDE_OK;
+    size_t share = ronde_share_rows(d->rows, d->set->net->size, d->set->net->rank);
+    if (!share)
+        return RONDE_OK;
+    return ronde__fail(RONDE_ERR_ARGUMENT,
+                       "the output is NULL, but this rank's share is %zu rows: give it room, or "
+                       "submit it asynchronously and take what the library makes",
+                       share);
 }
 
 static int32_t check(ronde_context *context, struct demand *d, int waits, uint64_t *number)
@@ -133,6 +149,8 @@ static int32_t check(ronde_context *context, struct demand *d, int waits, uint64
         status = ronde__fail(RONDE_ERR_ARGUMENT, "a blocking call cannot be in a group");
     if (!status)
         status = ronde__check_demand(context, d);
+    if (!status && waits)
+        status = check_share(d);
     return status ? refuse(d, status) : RONDE_OK;
 }
 
@@ -153,13 +171,19 @@ static int32_t submit(ronde_context *context, const struct demand *d, uint64_t n
     return status;
 }
 
+/* Such a call is of a group, also where it was refused. */
+static int in_group(const ronde_context *context, const struct demand *d)
+{
+    return context && *context->ours && d->call && d->read.group;
+}
+
 int32_t ronde__call_async(ronde_context *context, struct demand *d, uint64_t *handle)
 {
     uint64_t number = 0;
     int32_t status = check(context, d, 0, &number);
     if (!status && !handle)
         status = ronde__fail(RONDE_ERR_ARGUMENT, "the place for the handle is NULL");
-    if (context && *context->ours && d->call && d->read.group)
+    if (in_group(context, d))
         return ronde__group_take(context, d->read.group, d, number, status, handle);
     struct request *request;
     if (!status)
@@ -187,6 +211,8 @@ int32_t ronde__call_and_wait(ronde_context *context, struct demand *d)
     uint64_t number = 0;
     struct request *request;
     int32_t status = check(context, d, 1, &number);
+    if (status && in_group(context, d))
+        return ronde__group_take(context, d->read.group, d, number, status, NULL);
     if (!status)
         status = submit(context, d, number, 1, &request);
     return status ? status : finish(context->coordinator, request, 0);

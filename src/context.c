@@ -1,6 +1,7 @@
 /* Opening and closing, and what a context knows of itself. */
 #include "context.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,20 +21,37 @@ void ronde_options_init(ronde_options *options, size_t size)
     memcpy(options, &defaults, size < sizeof(defaults) ? size : sizeof(defaults));
 }
 
-/* What a rank tells all others when they meet. */
-struct verdict {
+/* What became of a rank's part of opening: the first failure is everybody's. */
+struct outcome {
     int32_t status;
     char text[300];
+};
+
+static struct outcome outcome_of(int32_t status)
+{
+    struct outcome outcome = {.status = status};
+    snprintf(outcome.text, sizeof(outcome.text), "%s", status ? ronde_last_error() : "");
+    return outcome;
+}
+
+static int32_t judge_rank(const struct outcome *outcome, int rank)
+{
+    return outcome->status ? ronde__fail(outcome->status, "rank %d: %s", rank, outcome->text)
+                           : RONDE_OK;
+}
+
+/* What a rank tells all others when they meet. */
+struct verdict {
+    struct outcome outcome;
     struct settings settings;
 };
 
-/* The first failure is everybody's; where there is none, the settings must agree. */
+/* Where there is no failure the settings must agree. */
 static int32_t judge(const struct verdict *all, int ranks)
 {
     int32_t status = RONDE_OK;
     for (int rank = 0; rank < ranks && !status; rank++)
-        if (all[rank].status)
-            status = ronde__fail(all[rank].status, "rank %d: %s", rank, all[rank].text);
+        status = judge_rank(&all[rank].outcome, rank);
     for (int rank = 1; rank < ranks && !status; rank++)
         status = ronde__settings_compare(&all[0].settings, 0, &all[rank].settings, rank);
     return status;
@@ -46,9 +64,8 @@ static int32_t agree(struct net *net, const struct settings *settings, int32_t s
     if (!all)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory to meet %d ranks", net->size);
     struct verdict *mine = &all[net->size];
-    mine->status = status;
+    mine->outcome = outcome_of(status);
     mine->settings = *settings;
-    strncpy(mine->text, status ? ronde_last_error() : "", sizeof(mine->text) - 1);
     int32_t met = ronde__net_allgather(net, mine, sizeof(*mine), all);
     if (!status)
         status = met ? met : judge(all, net->size);
@@ -77,21 +94,6 @@ static void free_context(ronde_context *context)
     free(context);
 }
 
-/* That the setting can be read; the sets are made when all is open. */
-static int32_t check_sets(const ronde_context *context)
-{
-    const char *text = context->settings.process_sets;
-    int32_t *ranks = calloc((size_t)context->net->size + 1, sizeof(*ranks));
-    int32_t status = ranks ? RONDE_OK
-                           : ronde__fail(RONDE_ERR_MEMORY, "no memory for a list of ranks");
-    while (*text && !status) {
-        int32_t n = 0;
-        status = ronde__sets_read_list(&text, context->net->size, ranks, &n);
-    }
-    free(ranks);
-    return status;
-}
-
 /* What every rank must do alike, or none. */
 static int32_t prepare(ronde_context *context, const char *settings)
 {
@@ -102,38 +104,49 @@ static int32_t prepare(ronde_context *context, const char *settings)
         return status;
     context->log = (struct log){context->settings.log, context->net->rank};
     struct select_table table; /* others read their own; here all ranks can still refuse */
-    char label[300];
+    char label[300];           /* as for the process sets, which are made when all is open */
     ronde__settings_label(&context->settings, "allreduce", label, sizeof(label));
     status = ronde__select_read_as(&table, context->settings.allreduce, label);
     if (status)
         return status;
-    status = check_sets(context);
+    ronde__settings_label(&context->settings, "process_sets", label, sizeof(label));
+    status = ronde__sets_check_text(context->settings.process_sets, context->net->size, label);
     if (status)
         return status;
     return ronde__reduce_choose(context->settings.simd);
 }
 
+/* All ranks open their rooms, or none does. Opening one is collective, so all must have the one before
+ * it; and ranks may be threads and share their memory, which goes when nobody looks any more. */
 static int32_t open_rooms(ronde_context *context)
 {
     struct net *net = context->net;
-    int32_t status = ronde__arena_open(&context->arena, net, context->settings.arena_bytes);
-    if (status)
-        return status;
-    status = ronde__coordinator_open(&context->coordinator, net, context->arena, &context->settings,
-                                     &context->log);
-    if (status)
-        goto close_arena;
-    status = ronde__direct_open(&context->direct, net, context->coordinator, &context->settings);
-    if (status)
-        goto close_coordinator;
-    ronde__groups_open(&context->groups);
-    return RONDE_OK;
-
-close_coordinator:
-    ronde__coordinator_stop(context->coordinator);
-    ronde__coordinator_close(context->coordinator);
-close_arena:
-    ronde__arena_close(context->arena, net);
+    const struct settings *settings = &context->settings;
+    int32_t coordinator = RONDE_PENDING, direct = RONDE_PENDING;
+    int32_t arena = ronde__arena_open(&context->arena, net, settings->arena_bytes);
+    int32_t status = agree(net, settings, arena);
+    if (!status) {
+        coordinator = ronde__coordinator_open(&context->coordinator, net, context->arena, settings,
+                                              &context->log);
+        status = agree(net, settings, coordinator);
+    }
+    if (!status) {
+        direct = ronde__direct_open(&context->direct, net, context->coordinator, settings);
+        status = agree(net, settings, direct);
+    }
+    if (!status) {
+        ronde__groups_open(&context->groups);
+        return RONDE_OK;
+    }
+    if (!coordinator)
+        ronde__coordinator_stop(context->coordinator);
+    agree(net, settings, status);
+    if (!direct)
+        ronde__direct_close(&context->direct, net);
+    if (!coordinator)
+        ronde__coordinator_close(context->coordinator);
+    if (!arena)
+        ronde__arena_close(context->arena, net);
     return status;
 }
 
@@ -143,19 +156,6 @@ static void close_rooms(ronde_context *context)
     ronde__direct_close(&context->direct, context->net);
     ronde__coordinator_close(context->coordinator);
     ronde__arena_close(context->arena, context->net);
-}
-
-/* All ranks open their rooms, or none does. */
-static int32_t open_together(ronde_context *context)
-{
-    int32_t opened = open_rooms(context);
-    int32_t status = agree(context->net, &context->settings, opened);
-    if (!status || opened)
-        return status;
-    ronde__coordinator_stop(context->coordinator);
-    agree(context->net, &context->settings, status); /* ranks may be threads and share memory */
-    close_rooms(context);
-    return status;
 }
 
 /* What the settings ask for beside: process sets, alike on all ranks, and a timeline. */
@@ -170,28 +170,52 @@ static int32_t begin(ronde_context *context)
     return status;
 }
 
+/* The last step of opening: all hear what became of it, by the coordinator, so that a rank that is lost
+ * meanwhile is told too, and that who waits helps the others on. */
+static int32_t begin_together(ronde_context *context)
+{
+    const struct outcome mine = outcome_of(begin(context));
+    void *all = NULL;
+    int32_t status = ronde__coordinator_gather(context->coordinator, GATHERING_OPEN, &mine,
+                                               sizeof(mine), &all, NULL);
+    if (status) /* then closing does not wait for anybody either */
+        context->direct.failed = status;
+    for (int rank = 0; rank < context->net->size && !status; rank++)
+        status = judge_rank((const struct outcome *)all + rank, rank);
+    free(all);
+    return status;
+}
+
+static int32_t close_after(ronde_context *context, int32_t status)
+{
+    char text[400];
+    snprintf(text, sizeof(text), "%s", ronde_last_error());
+    ronde_close(&context);
+    return ronde__fail_text(status, text);
+}
+
 int32_t ronde__open_net(struct net *net, const char *settings, ronde_context **context)
 {
+    static const struct settings none;
     ronde_context *opened = calloc(1, sizeof(*opened));
     if (!opened) {
+        agree(net, &none, ronde__fail(RONDE_ERR_MEMORY, "no memory for a context"));
         ronde__net_close(net);
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory for a context");
+        return RONDE_ERR_MEMORY;
     }
     opened->net = net;
     int32_t status = prepare(opened, settings);
     status = agree(net, &opened->settings, status);
     if (!status)
-        status = open_together(opened);
+        status = open_rooms(opened);
     if (status) {
         ronde__net_close(net);
         free_context(opened);
         return status;
     }
-    status = begin(opened);
-    if (status) {
-        ronde_close(&opened);
-        return status;
-    }
+    status = begin_together(opened);
+    if (status)
+        return close_after(opened, status);
     *context = opened;
     return RONDE_OK;
 }
@@ -329,8 +353,7 @@ int32_t ronde_free(ronde_context *context, void *memory)
         return status;
     if (ronde__arena_offset(context->arena, memory, 1) != ARENA_NOWHERE)
         return ronde__arena_give(context->arena, memory);
-    free(memory); /* what ronde_take handed over */
-    return RONDE_OK;
+    return ronde__handles_free_made(&context->coordinator->handles, memory);
 }
 
 /* ---- counters -------------------------------------------------------------------------------- */

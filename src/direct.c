@@ -185,7 +185,7 @@ static int32_t check_demand(const ronde_context *context, struct demand *d)
         status = ronde__fail(RONDE_ERR_PROCESS_SET, "direct operations are over all ranks, process "
                                                     "set 0");
     if (!status && (d->op == RONDE_ADASUM || d->op == RONDE_WEIGHTED_AVERAGE))
-        status = ronde__fail(RONDE_ERR_ARGUMENT, "%s is an op of named allreduce alone",
+        status = ronde__fail(RONDE_ERR_ARGUMENT, "%s is an op of named operations alone",
                              ronde_op_name(d->op));
     d->read.shape = NULL;
     d->read.group = 0;

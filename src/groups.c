@@ -145,11 +145,13 @@ static int32_t check_twice(const struct group *group, struct set *set, int kind,
     if (ronde__queue_is_outstanding(&set->queue, kind, name))
         return ronde__fail(RONDE_ERR_DUPLICATE,
                            "%s '%s' is already outstanding on this rank: wait for it first",
-                           ronde__kind_name((enum kind)kind), name);
+                           ronde__kind_name((enum kind)kind),
+                           ronde__short_name(name, NAME_ROOM).text);
     for (size_t i = 0; i < group->count; i++)
         if (group->requests[i]->signature.kind == kind && strcmp(group->names[i], name) == 0)
             return ronde__fail(RONDE_ERR_DUPLICATE, "%s '%s' is twice in the group",
-                               ronde__kind_name((enum kind)kind), name);
+                               ronde__kind_name((enum kind)kind),
+                               ronde__short_name(name, NAME_ROOM).text);
     return RONDE_OK;
 }
 

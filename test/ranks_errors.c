@@ -296,6 +296,42 @@ static void take_refuses_what_it_cannot_give(struct trial *trial)
     EXPECT_STATUS(trial, RONDE_OK, ronde_free(trial->context, memory));
 }
 
+/* What is free already, was taken by nobody, or is not the beginning. */
+static void free_refuses_what_it_did_not_give(struct trial *trial)
+{
+    const int64_t index = trial->rank;
+    int32_t one = 1;
+    uint64_t handle = 0;
+    void *memory[4] = {NULL, NULL, NULL, NULL};
+    int64_t *indices = NULL;
+    size_t rows = 0;
+    EXPECT_STATUS(trial, RONDE_OK,
+                  ronde_sparse_allreduce_async(trial->context, "free", &index, &one, 1, 1,
+                                               RONDE_INT32, RONDE_SUM, NULL, &handle));
+    EXPECT_STATUS(trial, RONDE_OK,
+                  ronde_take_sparse(trial->context, handle, &indices, &memory[0], &rows));
+    EXPECT_STATUS(trial, RONDE_OK, ronde_wait(trial->context, handle));
+    memory[1] = indices;
+    EXPECT_STATUS(trial, RONDE_OK, ronde_malloc(trial->context, 300, &memory[2]));
+    for (int i = 0; i < 2; i++) { /* the second is left to closing */
+        EXPECT_STATUS(trial, RONDE_OK,
+                      ronde_allgather_async(trial->context, "free", &one, 1, 1, RONDE_INT32, NULL,
+                                            0, NULL, NULL, &handle));
+        EXPECT_STATUS(trial, RONDE_OK, ronde_take(trial->context, handle, &memory[3], &rows));
+        EXPECT_STATUS(trial, RONDE_OK, ronde_wait(trial->context, handle));
+        if (i)
+            break;
+        for (int k = 0; k < 4; k++) {
+            EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
+                          ronde_free(trial->context, (char *)memory[k] + 1));
+            EXPECT_STATUS(trial, RONDE_OK, ronde_free(trial->context, memory[k]));
+            EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, ronde_free(trial->context, memory[k]));
+            EXPECT_ERROR(trial, "free of 0x");
+        }
+    }
+    EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, ronde_free(trial->context, &rows));
+}
+
 /* While rank 0 is ahead of the others, its operations cannot finish. */
 static void a_duplicate_fails_where_it_is_made(struct trial *trial)
 {
@@ -372,7 +408,10 @@ static void bad_settings_are_named(struct trial *trial)
                                               {"no_such_setting=1", "no_such_setting"},
                                               {"slots=0", "slots"},
                                               {"stall_warn", "stall_warn"},
-                                              {"allreduce=0-16k:banana", "banana"}};
+                                              {"allreduce=0-16k:banana", "banana"},
+                                              {"process_sets=0/x",
+                                               "the setting process_sets is \"0/x\": want "},
+                                              {"process_sets=0,0", "want lists of ranks below"}};
     for (size_t i = 0; i < sizeof settings / sizeof *settings && !ranks_are_threads(); i++) {
         ronde_options options;
         ronde_context *context = NULL;
@@ -395,6 +434,7 @@ int rank_test(ronde_context *context, int argc, char **argv)
     stale_handles_fail(&trial);
     an_old_handle_never_means_a_new_operation(&trial);
     take_refuses_what_it_cannot_give(&trial);
+    free_refuses_what_it_did_not_give(&trial);
     a_duplicate_fails_where_it_is_made(&trial);
     bad_settings_are_named(&trial);
     return trial_end(&trial);

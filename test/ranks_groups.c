@@ -327,6 +327,17 @@ static void misuse_fails_at_once(struct trial *trial)
                       ronde_barrier_async(context, "misused", &call, &m.handle));
         EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, ronde_join_async(context, NULL, &call, &m.handle));
         EXPECT(trial, ronde_group_end(context, group) < 0, "a group with a barrier was queued");
+        call.group = group = begin(trial);
+        EXPECT_STATUS(trial, RONDE_OK, member_submit(trial, &m, group));
+        EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, ronde_barrier(context, "blocking", &call));
+        EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
+                      ronde_reduce(context, "blocking", m.in, m.out, 1, RONDE_FLOAT32, RONDE_SUM, 0,
+                                   &call));
+        EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, ronde_group_end(context, group));
+        EXPECT_ERROR(trial, "barrier 'blocking': a blocking call cannot be in a group",
+                     "reduce 'blocking'");
+        EXPECT_STATUS(trial, RONDE_ERR_HANDLE, ronde_wait(context, m.handle));
+        m.handle = 4711;
         group = begin(trial); /* empty */
         EXPECT_STATUS(trial, RONDE_OK, ronde_group_end(context, group));
         EXPECT(trial, m.handle == 4711, "a failing call wrote its handle");

@@ -370,6 +370,15 @@ static void joining_again_and_again_works(struct trial *trial)
     }
 }
 
+static void a_join_has_no_deadline(struct trial *trial)
+{
+    ronde_call call = call_in(0);
+    call.deadline = 1;
+    EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT, ronde_join(trial->context, NULL, &call));
+    EXPECT(trial, strstr(ronde_last_error(), "a join has no deadline"), "\"%s\"",
+           ronde_last_error());
+}
+
 int rank_test(ronde_context *context, int argc, char **argv)
 {
     struct trial trial = trial_begin(context);
@@ -387,5 +396,6 @@ int rank_test(ronde_context *context, int argc, char **argv)
     uneven_numbers_of_steps_end_together(&trial, 1);
     what_was_submitted_before_takes_part(&trial);
     joining_again_and_again_works(&trial);
+    a_join_has_no_deadline(&trial);
     return trial_end(&trial);
 }

@@ -320,6 +320,41 @@ static void long_and_strange_names_work(struct trial *trial)
     }
 }
 
+/* Of a name of 1000 bytes a text shows both ends, so that the reason has room. */
+static void long_names_leave_room_for_the_reason(struct trial *trial)
+{
+    enum { LENGTH = 1000 };
+    char name[LENGTH + 1];
+    int32_t data[4] = {0};
+    uint64_t handle;
+    memset(name, 'x', LENGTH);
+    memcpy(name, "head", 4);
+    memcpy(name + LENGTH - 4, "tail", 5);
+    EXPECT_STATUS(trial, RONDE_ERR_MISMATCH,
+                  ronde_allreduce(trial->context, name, data, data, trial->rank ? 4 : 3,
+                                  RONDE_INT32, RONDE_SUM, NULL));
+    EXPECT_ERROR(trial, "'head", "xx...xx", "tail': shape differs: rank 0 has [3], rank ",
+                 "has [4]; submit the same");
+    if (trial->rank == 0) { /* and the others never do */
+        ronde_call call = call_in(0);
+        call.deadline = 0.2;
+        EXPECT_STATUS(trial, RONDE_OK,
+                      ronde_allreduce_async(trial->context, name, data, data, 4, RONDE_INT32,
+                                            RONDE_SUM, &call, &handle));
+        EXPECT_STATUS(trial, RONDE_ERR_DUPLICATE,
+                      ronde_allreduce(trial->context, name, data, data, 4, RONDE_INT32, RONDE_SUM,
+                                      NULL));
+        EXPECT_ERROR(trial, "tail' is already outstanding");
+        EXPECT_STATUS(trial, RONDE_ERR_STALLED, ronde_wait(trial->context, handle));
+        EXPECT_ERROR(trial, "'head", "tail' (int32 sum [4]) waits since ", " for rank 1");
+        EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
+                      ronde_allreduce(trial->context, name, NULL, data, 4, RONDE_INT32, RONDE_SUM,
+                                      NULL));
+        EXPECT_ERROR(trial, "tail': the input is NULL");
+    }
+    meet(trial, "after long names");
+}
+
 int rank_test(ronde_context *context, int argc, char **argv)
 {
     struct trial trial = trial_begin(context);
@@ -331,6 +366,7 @@ int rank_test(ronde_context *context, int argc, char **argv)
     disagreement_is_an_error_on_every_rank(&trial);
     what_agrees_is_not_harmed(&trial);
     unnamed_disagreement_is_told_too(&trial);
+    long_names_leave_room_for_the_reason(&trial);
     a_cached_name_may_change_on_all_ranks_but_not_on_some(&trial);
     return trial_end(&trial);
 }

@@ -316,6 +316,25 @@ static void what_one_rank_does_wrong_fails_there(struct trial *trial)
     meet(trial, "after errors of one rank");
 }
 
+/* Without room for a share: nobody could take what the library would make. An empty share is fine. */
+static void a_blocking_one_wants_room_for_its_share(struct trial *trial)
+{
+    int32_t in[1] = {trial->rank}, out = -7;
+    if (trial->rank == 0) {
+        EXPECT_STATUS(trial, RONDE_ERR_ARGUMENT,
+                      ronde_reducescatter(trial->context, "roomless", in, 1, 1, RONDE_INT32,
+                                          RONDE_MAX, NULL, 0, NULL));
+        EXPECT_ERROR(trial, "roomless", "NULL", "share is 1 rows");
+    }
+    EXPECT_STATUS(trial, RONDE_OK,
+                  ronde_reducescatter(trial->context, "roomless", in, 1, 1, RONDE_INT32, RONDE_MAX,
+                                      trial->rank ? NULL : &out, trial->rank ? 0 : 1, NULL));
+    EXPECT(trial, trial->rank || out == trial->size - 1, "the share is %d", (int)out);
+    EXPECT_STATUS(trial, RONDE_OK, /* rows without elements */
+                  ronde_reducescatter(trial->context, "roomless", NULL, 9, 0, RONDE_INT32,
+                                      RONDE_MAX, NULL, 0, NULL));
+}
+
 static void shares_are_the_rows_cut_in_order(struct trial *trial)
 {
     for (int32_t ranks = 1; ranks < 9; ranks++)
@@ -350,5 +369,6 @@ int rank_test(ronde_context *context, int argc, char **argv)
     others_are_fused_beside_it(&trial);
     unnamed_ones_match_by_order(&trial);
     what_one_rank_does_wrong_fails_there(&trial);
+    a_blocking_one_wants_room_for_its_share(&trial);
     return trial_end(&trial);
 }

@@ -147,6 +147,37 @@ static void closing_waits_for_what_is_outstanding(struct trial *trial)
     meet(trial, "after closing");
 }
 
+/* Two bins that come whole a third time are planned anew as one; closing came with them, and is
+ * decided after them all the same. */
+static void closing_waits_for_bins_that_grow(struct trial *trial)
+{
+    static const char *const names[] = {"a", "b", "c", "d"};
+    for (int times = 0; times < 6; times++) {
+        struct trial other;
+        int32_t out[4] = {0};
+        uint64_t handles[4];
+        if (open_another(trial, &other, NULL) != RONDE_OK)
+            return;
+        for (int step = 0; step < 4 + times + 1; step++) {
+            const int32_t one = 1;
+            for (int i = 0; i < 4; i++) {
+                EXPECT_STATUS(&other, RONDE_OK,
+                              ronde_allreduce_async(other.context, names[i], &one, &out[i], 1,
+                                                    RONDE_INT32, RONDE_SUM, NULL, &handles[i]));
+                if (step < 4 && i % 2) { /* in two goes */
+                    EXPECT_STATUS(&other, RONDE_OK, ronde_wait(other.context, handles[i - 1]));
+                    EXPECT_STATUS(&other, RONDE_OK, ronde_wait(other.context, handles[i]));
+                }
+            }
+            for (int i = 0; i < 4 && step >= 4 && step < 4 + times; i++)
+                EXPECT_STATUS(&other, RONDE_OK, ronde_wait(other.context, handles[i]));
+        }
+        close_another(trial, &other);
+        for (int i = 0; i < 4; i++)
+            EXPECT(trial, out[i] == trial->size, "after closing '%s' is %d", names[i], (int)out[i]);
+    }
+}
+
 int rank_test(ronde_context *context, int argc, char **argv)
 {
     struct trial trial = trial_begin(context);
@@ -161,5 +192,6 @@ int rank_test(ronde_context *context, int argc, char **argv)
     operations_of_two_contexts_interleave(&trial);
     two_contexts_work_at_once_from_two_threads(&trial);
     closing_waits_for_what_is_outstanding(&trial);
+    closing_waits_for_bins_that_grow(&trial);
     return trial_end(&trial);
 }

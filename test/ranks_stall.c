@@ -54,6 +54,16 @@ static void the_missing_rank_and_its_near_miss_are_named(struct trial *trial)
     meet(trial, "after the stall");
 }
 
+/* It is no error: the last rank may have more data. (sh_stall.sh looks at the report.) */
+static void a_join_waits_for_ever(struct trial *trial)
+{
+    int32_t last = -1;
+    if (trial->rank == trial->size - 1)
+        nap(1.5);
+    EXPECT_STATUS(trial, RONDE_OK, ronde_join(trial->context, &last, NULL));
+    EXPECT(trial, last == trial->size - 1, "the last to join is rank %d", (int)last);
+}
+
 static void the_name_can_be_used_again(struct trial *trial)
 {
     int32_t data = 1;
@@ -138,6 +148,7 @@ int rank_test(ronde_context *context, int argc, char **argv)
     (void)argc;
     (void)argv;
     the_missing_rank_and_its_near_miss_are_named(&trial);
+    a_join_waits_for_ever(&trial);
     the_name_can_be_used_again(&trial);
     a_cached_tensor_stalls_too(&trial);
     a_rank_that_is_late_is_no_error(&trial);

@@ -235,6 +235,29 @@ static void no_weight_at_all_is_an_error_everywhere(struct trial *trial)
     }
 }
 
+/* Each weight is finite, their sum is not, or not in the type that is computed in. */
+static void weights_that_cannot_be_added_up_are_an_error_everywhere(struct trial *trial)
+{
+    double fine = 1e308 / trial->size, small = 1e-300;
+    float data[4] = {1, 2, 3, 4};
+    double wide[4] = {1, 2, 3, 4};
+    if (trial->size > 1) {
+        EXPECT_STATUS(trial, RONDE_ERR_MISMATCH,
+                      average(trial, "heavy", wide, wide, 4, RONDE_FLOAT64, 1.7e308));
+        EXPECT_ERROR(trial, "heavy", "the weights of all ranks add up to inf");
+    }
+    EXPECT_STATUS(trial, RONDE_OK, average(trial, "heavy", wide, wide, 4, RONDE_FLOAT64, small));
+    EXPECT_STATUS(trial, RONDE_ERR_MISMATCH,
+                  average(trial, "heavy", data, data, 4, RONDE_FLOAT32, fine));
+    EXPECT_ERROR(trial, "heavy", "the weights of all ranks add up to 1e+308");
+    EXPECT_STATUS(trial, RONDE_ERR_MISMATCH,
+                  average(trial, "heavy", data, data, 4, RONDE_FLOAT16, small));
+    EXPECT_STATUS(trial, RONDE_OK, average(trial, "heavy", data, data, 4, RONDE_FLOAT32, 1e30));
+    for (int i = 0; i < 4; i++)
+        EXPECT(trial, fabs(wide[i] - (i + 1)) < 1e-9 && fabsf(data[i] - (float)(i + 1)) < 1e-5f,
+               "element %d of the average of equals is %g, %g", i, wide[i], (double)data[i]);
+}
+
 /* One rank errs alone, and nobody else notices. */
 static void weights_that_make_no_sense_fail_at_once(struct trial *trial)
 {
@@ -290,6 +313,7 @@ int rank_test(ronde_context *context, int argc, char **argv)
     weights_may_change_under_one_name(&trial);
     parts_and_sums_at_a_root_are_weighed_too(&trial);
     no_weight_at_all_is_an_error_everywhere(&trial);
+    weights_that_cannot_be_added_up_are_an_error_everywhere(&trial);
     weights_that_make_no_sense_fail_at_once(&trial);
     who_has_joined_has_no_weight(&trial);
     return trial_end(&trial);

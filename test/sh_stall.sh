@@ -26,6 +26,10 @@ check() {
             failures=1
         }
     done
+    grep -q "join waits, and nothing was submitted for .* s, by rank $missing" "$scratch/out" || {
+        echo "$1 ranks, $2 on a node: no report of the join" >&2
+        failures=1
+    }
     case $line in
     *zebra*lonelx*)
         echo "$1 ranks, $2 on a node: the similar name is not first: $line" >&2

@@ -113,6 +113,33 @@ NODE
     node "$scratch/page.js" "$scratch/out.html" || fail "the page's script does not run"
 fi
 
+# ---- what was cut ------------------------------------------------------------------------------
+# Wherever that is, also within a letter: the whole events are read and told, and merge.
+python3 - "$scratch" "$trace" <<'PYTHON' || fail "does not read a file that was cut"
+import json, pathlib, subprocess, sys
+folder, trace = pathlib.Path(sys.argv[1]), sys.argv[2]
+content = (folder / "good" / "rank.0.json").read_bytes()
+lines = content.split(b"\n")
+ends = [len(b"\n".join(lines[:n]).rstrip(b",")) for n in range(2, len(lines) - 1)]  # of objects
+accent = content.index("\u00e9".encode()) + 1
+cut, merged = folder / "cut.json", folder / "cut-merged.json"
+places = {40, ends[0] - 1, ends[0], ends[0] + 1, ends[0] + 2, 3000, accent, len(content) // 2, ends[-1],
+          len(content) - 3, *(ends[-2] + n for n in range(1, 240, 17))}
+for at in sorted(place for place in places if place < len(content) - 2):
+    cut.write_bytes(content[:at])
+    said = subprocess.run([trace, cut, "--merge", merged], capture_output=True, text=True)
+    whole = [json.loads(line.rstrip(b",")) for line in lines[1:1 + sum(end <= at for end in ends)]]
+    if not whole:
+        assert said.returncode == 2 and "was cut before it names its rank" in said.stderr, (at, said)
+        continue
+    events = sum(item["ph"] in "Xie" for item in whole)
+    assert said.returncode == 0, (at, said)
+    assert f"cut.json: was cut: {events} events are read" in said.stderr, (at, events, said.stderr)
+    assert json.loads(merged.read_text()) == whole, at
+PYTHON
+"$trace" "$scratch/good/rank.1.json" 2>"$scratch/err" >/dev/null
+[ ! -s "$scratch/err" ] || fail "says that a whole file was cut"
+
 # ---- what it sees ------------------------------------------------------------------------------
 status=0
 "$trace" "$scratch"/reversed/rank.*.json --top 2 >"$report" || status=$?
@@ -173,8 +200,12 @@ bad=$scratch/bad.json good=$scratch/good/rank.0.json
 refuses "the following arguments are required"
 refuses "none.json: No such file" "$good" "$scratch/none.json"
 refuses "good: Is a directory" "$scratch/good"
-head -c 3000 "$good" >"$bad"
-refuses "bad.json: is not valid JSON.*line .*cut" "$bad"
+sed '9s/}//' "$good" >"$bad"
+refuses "bad.json: is not valid JSON.*line .*edited" "$bad"
+tail -c +3000 "$good" >"$bad"
+refuses "bad.json: is not valid JSON" "$bad"
+head -c 20 "$good" >"$bad"
+refuses "bad.json: was cut before it names its rank" "$bad"
 : >"$bad"
 refuses "bad.json: is empty" "$bad"
 printf '\377\376' >"$bad"

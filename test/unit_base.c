@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -73,6 +74,43 @@ static void texts_are_of_any_length(void)
     text = ronde__text("%s", "");
     CHECK(text && !*text);
     free(text);
+}
+
+/* A name of so many bytes, of which the two in the middle of `at` are one character, as shown. */
+static const char *shown_with_accent_at(size_t length, size_t at)
+{
+    static char shown[200];
+    char name[1001];
+    memset(name, 'x', sizeof(name));
+    memset(name, 'a', 30);
+    memset(name + length - 30, 'z', 30);
+    memcpy(name + at, "\xc3\xa9", 2);
+    name[length] = '\0';
+    snprintf(shown, sizeof(shown), "%s", ronde__short_name(name, 1000).text);
+    return shown;
+}
+
+static void long_names_are_shown_by_their_ends_in_whole_characters(void)
+{
+    char name[1001], none[4] = {'a', 'b', 'c', 'd'};
+    memset(name, 'x', sizeof(name));
+    name[83] = '\0';
+    CHECK(!strcmp(ronde__short_name(name, 1000).text, name));
+    CHECK(!strcmp(ronde__short_name("", 1000).text, ""));
+    CHECK(!strcmp(ronde__short_name(none, 4).text + 3, "d")); /* no zero ends it */
+    CHECK(!strcmp(ronde__short_name(NULL, 0).text, ""));
+    const char *shown = shown_with_accent_at(1000, 500);
+    CHECK_SAYING(!strncmp(shown, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaxxxxxxxxxx...xxxxxxxxxxz", 54) &&
+                     strlen(shown) == 83,
+                 "%s", shown);
+    shown = shown_with_accent_at(1000, 38);
+    CHECK_SAYING(strlen(shown) == 83 && strstr(shown, "x\xc3\xa9..."), "%s", shown);
+    shown = shown_with_accent_at(1000, 39); /* would be cut in two */
+    CHECK_SAYING(strlen(shown) == 82 && strstr(shown, "axxxxxxxxx...x"), "%s", shown);
+    shown = shown_with_accent_at(84, 43); /* the same before the other end */
+    CHECK_SAYING(strlen(shown) == 82 && strstr(shown, "x...xxxxxxxxxz"), "%s", shown);
+    memset(name, '\x80', 1000); /* no UTF-8 at all */
+    CHECK(strlen(ronde__short_name(name, 1000).text) >= 70);
 }
 
 static void every_dtype_has_name_size_and_kind(void)
@@ -191,6 +229,7 @@ int main(void)
     RUN(each_thread_has_its_own_last_error);
     RUN(every_status_has_a_name_of_its_own);
     RUN(texts_are_of_any_length);
+    RUN(long_names_are_shown_by_their_ends_in_whole_characters);
     RUN(every_dtype_has_name_size_and_kind);
     RUN(every_op_has_a_name);
     RUN(sizes_past_the_address_space_are_overflow);

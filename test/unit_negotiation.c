@@ -563,13 +563,14 @@ static void a_pair_whose_other_end_has_joined_fails(void)
     CHECK(is_said(1, pair_end("1>4:p", 1, 0)) && is_said(2, pair_end("5>2:q", 2, 1)));
     struct entry *p = ronde__negotiation_oldest(table), *q = p->later;
     CHECK(completes_with(p, 4) && completes_with(q, 5));
-    CHECK_SAYING(strcmp(p->conflict, "send 'p': a rank has joined that rank 10 waits for") == 0,
+    CHECK_SAYING(strcmp(p->conflict, "send 'p': rank 40 has joined, and rank 10 waits for it") == 0,
                  "%s", p->conflict);
-    CHECK_SAYING(strcmp(q->conflict, "recv 'q': a rank has joined that rank 20 waits for") == 0,
+    CHECK_SAYING(strcmp(q->conflict, "recv 'q': rank 50 has joined, and rank 20 waits for it") == 0,
                  "%s", q->conflict);
     /* and if it had joined before */
     struct entry *late = completed_by(0, pair_end("0>4:r", 0, 0));
-    CHECK(late && strcmp(late->conflict, "send 'r': a rank has joined that rank 0 waits for") == 0);
+    CHECK(late &&
+          strcmp(late->conflict, "send 'r': rank 40 has joined, and rank 0 waits for it") == 0);
     end();
 }
 
@@ -891,6 +892,26 @@ static void an_error_of_what_is_not_announced_dooms_nothing_later(void)
 
 /* ---- what others decide ---------------------------------------------------------------------- */
 
+static void stalled_names_are_forgotten_when_many_more_have_stalled(void)
+{
+    enum { MANY = 1000, KEPT = 256 };
+    char name[32];
+    begin();
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "allreduce#%d", i);
+        CHECK(is_said(0, tensor(name)) && !fail_with(RONDE_ERR_STALLED, name));
+        CHECK(entry_of(name)); /* others' announcements may be on their way */
+    }
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "allreduce#%d", i);
+        CHECK_SAYING(!entry_of(name) == (i < MANY - KEPT), "%s", name);
+    }
+    CHECK(!run("allreduce#999", NO_ID) && !entry_of("allreduce#999")); /* which frees its place */
+    CHECK(is_said(0, tensor("allreduce#999")) && !fail_with(RONDE_ERR_STALLED, "allreduce#999"));
+    CHECK(entry_of("allreduce#999") && on_the_table() == 0);
+    end();
+}
+
 static void a_run_for_joined_ranks_tells_the_signature(void)
 {
     begin();
@@ -969,6 +990,7 @@ int main(void)
     RUN(a_scatters_rows_are_its_roots_last_ones);
     RUN(what_is_doomed_itself_is_not_voided);
     RUN(an_error_of_what_is_not_announced_dooms_nothing_later);
+    RUN(stalled_names_are_forgotten_when_many_more_have_stalled);
     RUN(a_run_for_joined_ranks_tells_the_signature);
     RUN(a_leader_below_counts_its_own_ranks_only);
     return check_result();

@@ -117,7 +117,8 @@ static void bad_rows_are_named_and_leave_the_table_alone(void)
         int32_t status = ronde__select_read(&table, bad[i]);
         CHECK_SAYING(status == RONDE_ERR_ARGUMENT, "took \"%s\"", bad[i]);
         CHECK(table.rows == 77);
-        CHECK_SAYING(strstr(ronde_last_error(), "the setting allreduce is \""), "%s", ronde_last_error());
+        CHECK_SAYING(strstr(ronde_last_error(), "the setting allreduce is \""), "%s",
+                     ronde_last_error());
     }
 }
 

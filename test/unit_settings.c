@@ -281,6 +281,41 @@ static void rows_print_units_words_and_origins(void)
     CHECK(!strcmp(row_text(&s, "simd"), "auto default"));
 }
 
+/* Reads "name=..." with the `length` characters at `value`. */
+static int takes(const char *name, const char *value, size_t length)
+{
+    struct settings s;
+    char text[300];
+    snprintf(text, sizeof(text), "%s=%.*s", name, (int)length, value);
+    return ronde__settings_read(&s, text) == RONDE_OK;
+}
+
+/* "... (2 to 64; default 4)": what help tells is taken, and is the default. */
+static void help_tells_what_is_taken_and_the_default(void)
+{
+    struct settings s;
+    char value[300], wanted[400];
+    const char *name, *origin, *help;
+    int told = 0;
+    CHECK(ronde__settings_read(&s, NULL) == RONDE_OK);
+    for (size_t row = 0; ronde__settings_row(&s, row, &name, value, sizeof(value), &origin, &help);
+         row++) {
+        const char *range = strrchr(help, '('), *end = strstr(help, "; default ");
+        if (!*value) /* a text */
+            continue;
+        snprintf(wanted, sizeof(wanted), "; default %s)", value);
+        CHECK_SAYING(range && end && !strcmp(end, wanted), "%s: %s", name, help);
+        told++;
+        for (const char *word = range + 1; word < end;) {
+            size_t length = strcspn(word, "| ;");
+            CHECK_SAYING(takes(name, word, length), "%s: %s", name, ronde_last_error());
+            word += length;
+            word += strncmp(word, " to ", 4) && strncmp(word, " or ", 4) ? 1 : 4;
+        }
+    }
+    CHECK(told >= 14);
+}
+
 static void printed_rows_read_back_as_they_were(void)
 {
     struct settings s, again;
@@ -479,6 +514,7 @@ int main(void)
     RUN(choices_and_seconds_have_their_values);
     RUN(a_text_has_room_for_255_characters);
     RUN(rows_print_units_words_and_origins);
+    RUN(help_tells_what_is_taken_and_the_default);
     RUN(printed_rows_read_back_as_they_were);
     RUN(a_short_buffer_cuts_the_printed_value);
     RUN(the_file_is_read_before_environment_and_options);

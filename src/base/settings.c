@@ -20,54 +20,58 @@ struct setting {
     const char *help;
 };
 
-#define AT(field) offsetof(struct settings, field)
+/* The help of a row ends with what the value may be, and its default. */
 /* clang-format off */
-#define SIZE(from, to) {.kind = VALUE_SIZE, .least = from, .most = to}
-#define COUNT(from, to) {.kind = VALUE_COUNT, .least = from, .most = to}
-#define SECONDS(from, to) {.kind = VALUE_SECONDS, .least = from, .most = to}
-#define MICROSECONDS(from, to) {.kind = VALUE_MICROSECONDS, .least = from, .most = to}
-#define CHOICE(from, words) {.kind = VALUE_CHOICE, .first = from, .choices = words}
-#define TEXT {.kind = VALUE_TEXT}
+#define ROW(field, value, help, ...) \
+    {#field, offsetof(struct settings, field), value, {__VA_ARGS__}, help}
+#define RANGE(kind_of, field, value, from, to, help, or) \
+    ROW(field, value, help " (" from " to " to or "; default " value ")", \
+        .kind = kind_of, .least = from, .most = to)
+#define SIZE(field, value, from, to, help) RANGE(VALUE_SIZE, field, value, from, to, help, "")
+#define COUNT(field, value, from, to, help) RANGE(VALUE_COUNT, field, value, from, to, help, "")
+#define SECONDS(field, value, from, to, help) RANGE(VALUE_SECONDS, field, value, from, to, help, "")
+#define MICROSECONDS(field, value, from, to, help) \
+    RANGE(VALUE_MICROSECONDS, field, value, from, to, help, " or auto")
+#define CHOICE(field, value, words, number, help) \
+    ROW(field, value, help " (" words "; default " value ")", \
+        .kind = VALUE_CHOICE, .choices = words, .first = number)
+#define TEXT(field, help) ROW(field, "", help, .kind = VALUE_TEXT)
 /* clang-format on */
 
 static const struct setting table[] = {
-    {"fusion_threshold", AT(fusion_threshold), "64M", SIZE("0", "1T"),
-     "tensors are fused into bins of at most this many bytes; 0: never fuse"},
-    {"slice_bytes", AT(slice_bytes), "128K", SIZE("4K", "16M"),
-     "slice of the shared segment, per rank"},
-    {"slots", AT(slots), "4", COUNT("2", "64"), "slices of a rank in flight"},
-    {"wire_buffer_bytes", AT(wire_buffer_bytes), "4M", SIZE("64K", "4G"),
-     "buffer for a bin that crosses the network, per node"},
-    {"arena_bytes", AT(arena_bytes), "0", SIZE("0", "128T"),
-     "address space of a rank for ronde_malloc; 0: as much as shared memory has"},
-    {"cache_capacity", AT(cache_capacity), "4096", COUNT("0", "1048576"),
-     "names that are remembered by number"},
-    {"ranks_per_node", AT(ranks_per_node), "0", COUNT("0", "1048576"),
-     "treat each run of so many ranks of a host as a node, for trials; 0: as the hosts are"},
-    {"spin_us", AT(spin_us), "auto", MICROSECONDS("0", "1000000"),
-     "how long a waiting thread spins before it sleeps; auto: by CPUs and ranks"},
-    {"stall_warn", AT(stall_warn), "10", SECONDS("0", "1000000"),
-     "seconds after which a tensor that some ranks never submitted is reported; 0: never"},
-    {"stall_abort", AT(stall_abort), "0", SECONDS("0", "1000000"),
-     "seconds after which a tensor that some ranks never submitted is an error; 0: never"},
-    {"heartbeat", AT(heartbeat), "30", SECONDS("0", "1000000"),
-     "seconds after which a rank that does not answer, while others wait, is lost; 0: never"},
-    {"progress", AT(progress), "auto", CHOICE(RONDE__PROGRESS_AUTO, "auto|thread|caller"),
-     "who drives operations: a thread of the library, or the caller while it waits"},
-    {"simd", AT(simd), "auto", CHOICE(-1, "auto|portable|avx2|avx512|neon"),
-     "instruction set of the reductions; auto: the best that this CPU has"},
-    {"log", AT(log), "warn", CHOICE(RONDE__LOG_ERROR, "error|warn|info|debug"),
-     "lines up to this level go to standard error"},
-    {"allreduce", AT(allreduce), "", TEXT,
-     "rows bytes:algorithm for allreduce between nodes, such as 0-16k:doubling,16k-:ring"},
-    {"process_sets", AT(process_sets), "", TEXT,
-     "process sets to make at opening, such as 0,1/2-3"},
-    {"timeline", AT(timeline), "", TEXT,
-     "record what every rank does in PATH.RANK.json, for ronde-trace and Perfetto"},
-    {"autotune", AT(autotune), "off", CHOICE(RONDE__AUTOTUNE_OFF, "off|on"),
-     "try fusion thresholds and algorithms while running, and keep the best"},
-    {"tuning_file", AT(tuning_file), "", TEXT,
-     "read name=value lines from here before the environment; autotune writes what it found"},
+    SIZE(fusion_threshold, "64M", "0", "1T",
+         "tensors are fused into bins of at most this many bytes; 0: never fuse"),
+    SIZE(slice_bytes, "128K", "4K", "16M", "slice of the shared segment, per rank"),
+    COUNT(slots, "4", "2", "64", "slices of a rank in flight"),
+    SIZE(wire_buffer_bytes, "4M", "64K", "4G",
+         "buffer for a bin that crosses the network, per node"),
+    SIZE(arena_bytes, "0", "0", "128T",
+         "address space of a rank for ronde_malloc; 0: as much as shared memory has"),
+    COUNT(cache_capacity, "4096", "0", "1048576", "names that are remembered by number"),
+    COUNT(ranks_per_node, "0", "0", "1048576",
+          "treat each run of so many ranks of a host as a node, for trials; 0: as the hosts are"),
+    MICROSECONDS(spin_us, "auto", "0", "1000000",
+                 "how long a waiting thread spins before it sleeps; auto: by CPUs and ranks"),
+    SECONDS(stall_warn, "10", "0", "1000000",
+            "seconds after which a tensor that some ranks never submitted is reported; 0: never"),
+    SECONDS(stall_abort, "0", "0", "1000000",
+            "seconds after which a tensor that some ranks never submitted is an error; 0: never"),
+    SECONDS(heartbeat, "30", "0", "1000000",
+            "seconds after which a rank that does not answer while others wait is lost; 0: never"),
+    CHOICE(progress, "auto", "auto|thread|caller", RONDE__PROGRESS_AUTO,
+           "who drives operations: a thread of the library, or the caller while it waits"),
+    CHOICE(simd, "auto", "auto|portable|avx2|avx512|neon", -1,
+           "instruction set of the reductions; auto: the best that this CPU has"),
+    CHOICE(log, "warn", "error|warn|info|debug", RONDE__LOG_ERROR,
+           "lines up to this level go to standard error"),
+    TEXT(allreduce,
+         "rows bytes:algorithm for allreduce between nodes, such as 0-16k:doubling,16k-:ring"),
+    TEXT(process_sets, "process sets to make at opening, such as 0,1/2-3"),
+    TEXT(timeline, "record what every rank does in PATH.RANK.json, for ronde-trace and Perfetto"),
+    CHOICE(autotune, "off", "off|on", RONDE__AUTOTUNE_OFF,
+           "try fusion thresholds and algorithms while running, and keep the best"),
+    TEXT(tuning_file,
+         "read name=value lines from here before the environment; autotune writes what it found"),
 };
 
 enum {

@@ -48,7 +48,8 @@ int32_t ronde__settings_read(struct settings *settings, const char *text);
 int32_t ronde__settings_compare(const struct settings *a, int rank_a, const struct settings *b,
                                 int rank_b);
 
-/* One setting as "name value origin help" for people; 0 past the last row. Values fit `bytes`. */
+/* One setting as "name value origin help" for people; 0 past the last row. Values fit `bytes`. The
+ * help ends with what a value may be, and the default: "... (2 to 64; default 4)". */
 int ronde__settings_row(const struct settings *settings, size_t row, const char **name, char *value,
                         size_t bytes, const char **origin, const char **help);
 

@@ -28,6 +28,31 @@ int32_t ronde__fail_text(int32_t status, const char *text)
     return status;
 }
 
+/* 1 where the byte continues a character of UTF-8. */
+static int continues(char byte)
+{
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+struct short_name ronde__short_name(const char *name, size_t most)
+{
+    enum { CHARACTER_BYTES = 4 }; /* a byte that is no UTF-8 is a character of its own */
+    struct short_name shown;
+    size_t length = most ? strnlen(name, most) : 0, head = SHORT_NAME_END_BYTES,
+           tail = SHORT_NAME_END_BYTES;
+    if (length < sizeof(shown.text)) {
+        snprintf(shown.text, sizeof(shown.text), "%.*s", (int)length, length ? name : "");
+        return shown;
+    }
+    while (head > SHORT_NAME_END_BYTES - CHARACTER_BYTES && continues(name[head]))
+        head--;
+    while (tail > SHORT_NAME_END_BYTES - CHARACTER_BYTES && continues(name[length - tail]))
+        tail--;
+    snprintf(shown.text, sizeof(shown.text), "%.*s...%.*s", (int)head, name, (int)tail,
+             name + length - tail);
+    return shown;
+}
+
 char *ronde__text(const char *format, ...)
 {
     va_list arguments;

@@ -89,6 +89,8 @@ struct coordinator {
     _Atomic(struct set_list *) list[SETS]; /* by slot; set 0 in slot 0 */
     struct set_list *lists;                /* all, for freeing */
     int32_t next_id;
+    enum gathering gathering; /* the last call for which ranks meet ... */
+    uint32_t gatherings;      /* ... and how many there were (gathering.c) */
 
     /* the driver's */
     struct set *set[SETS]; /* those of which this rank is a member */
@@ -148,21 +150,15 @@ int32_t ronde__sets_remove(struct coordinator *coordinator, int32_t id);
 int32_t ronde__sets_add_text(struct coordinator *coordinator, const char *text);
 /* Reads the next list of the setting into ranks (room for size + 1), and moves *text on; pure. */
 int32_t ronde__sets_read_list(const char **text, int size, int32_t *ranks, int32_t *n);
+/* That all of the setting can be read; label is how messages call it ("RONDE_PROCESS_SETS"). */
+int32_t ronde__sets_check_text(const char *text, int size, const char *label);
 /* Before the coordinator is stopped, opens set 0; and closes all. */
 int32_t ronde__sets_open(struct coordinator *coordinator);
 void ronde__sets_close(struct coordinator *coordinator);
 
-/* What ranks meet for, so that those that call something else are told. */
-enum gathering {
-    GATHERING_ADD,
-    GATHERING_SPLIT,
-    GATHERING_LISTS,
-    GATHERING_REMOVE,
-    GATHERING_PART /* a later meeting of one of them */
-};
-
 /* Blocking, collective over all ranks: `bytes` of each to all, in order of rank; malloc'd. bytes_of
- * (NULL, or [size]) receives each rank's. One at a time. */
+ * (NULL, or [size]) receives each rank's. One at a time. RONDE_ERR_MISMATCH where ranks meet for different
+ * calls. RONDE_ERR_STALLED, after stall_abort, never of a part or of opening (gathering.c). */
 int32_t ronde__coordinator_gather(struct coordinator *coordinator, enum gathering what,
                                   const void *mine, size_t bytes, void **all, size_t *bytes_of);
 

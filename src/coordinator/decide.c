@@ -1,4 +1,5 @@
 /* The root's part: when to decide, and what. */
+#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +94,8 @@ static int32_t hold(struct leader *leader, struct entry *entry, int64_t now)
                            entry->signature.group_size);
     if (held->size != entry->signature.group_size)
         return ronde__fail(RONDE_ERR_SYSTEM, "a group of %u tensors is one of %u for '%s'",
-                           held->size, entry->signature.group_size, entry->name);
+                           held->size, entry->signature.group_size,
+                           ronde__short_name(entry->name, NAME_ROOM).text);
     int32_t status = keep_held(held, entry);
     if (status || held->count < held->size)
         return status;
@@ -113,11 +115,16 @@ static int32_t check_weights(struct entry *entry)
         memcpy(&weight, &entry->rows.word[i], sizeof(weight));
         sum += weight;
     }
-    if (sum > 0)
+    /* The sum divides, in the type that the contributions are added in. */
+    int is_double = entry->signature.dtype == RONDE_FLOAT64 ||
+                    !ronde__dtype_is_float(entry->signature.dtype);
+    double least = is_double ? DBL_MIN : FLT_MIN, most = is_double ? DBL_MAX : FLT_MAX;
+    if (sum >= least && sum <= most)
         return RONDE_OK;
-    entry->conflict = ronde__text("%s '%s': the weights of all ranks add up to %g: one must be "
-                                  "above 0",
-                                  ronde__kind_name((enum kind)entry->kind), entry->name, sum);
+    entry->conflict = ronde__text("%s '%s': the weights of all ranks add up to %g: make that %.3g "
+                                  "to %.3g",
+                                  ronde__kind_name((enum kind)entry->kind),
+                                  ronde__short_name(entry->name, NAME_ROOM).text, sum, least, most);
     return entry->conflict ? RONDE_OK
                            : ronde__fail(RONDE_ERR_MEMORY, "no memory to describe a mismatch");
 }
@@ -219,7 +226,8 @@ static int32_t sort_words(struct leader *leader, const struct entry *entry)
     for (size_t i = 0; i + 1 < entry->rows.count && !status; i += 2) {
         if (entry->rows.word[i] >= ranks)
             return ronde__fail(RONDE_ERR_SYSTEM, "a word of rank %llu for '%s' of %zu ranks",
-                               (unsigned long long)entry->rows.word[i], entry->name, ranks);
+                               (unsigned long long)entry->rows.word[i],
+                               ronde__short_name(entry->name, NAME_ROOM).text, ranks);
         leader->rows.word[entry->rows.word[i]] = entry->rows.word[i + 1];
     }
     return status;

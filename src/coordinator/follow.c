@@ -22,8 +22,8 @@ static struct request *make_ghost(const struct record *run)
 {
     struct request *ghost = calloc(1, sizeof(*ghost));
     if (!ghost) {
-        ronde__fail(RONDE_ERR_MEMORY, "no memory for a part in '%.*s'", (int)run->name_bytes,
-                    run->name);
+        ronde__fail(RONDE_ERR_MEMORY, "no memory for a part in '%s'",
+                    ronde__short_name(run->name, run->name_bytes).text);
         return NULL;
     }
     ghost->ghost = 1;
@@ -87,9 +87,9 @@ static void append(struct set *set, struct request *request)
 static int32_t missing(const struct record *run)
 {
     return ronde__fail(RONDE_ERR_SYSTEM,
-                       "told to run '%.*s' (number %u), which is not outstanding "
+                       "told to run '%s' (number %u), which is not outstanding "
                        "here",
-                       (int)run->name_bytes, run->name, run->id);
+                       ronde__short_name(run->name, run->name_bytes).text, run->id);
 }
 
 static int32_t follow_tensor(struct set *set, const struct record *run)

@@ -1,5 +1,6 @@
 #include "coordinator/handles.h"
 
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,7 @@ void ronde__handles_close(struct handles *handles)
             free_owned(&handles->chunk[chunk][i]);
         free(handles->chunk[chunk]);
     }
+    tdestroy(handles->taken, free);
     pthread_mutex_destroy(&handles->lock);
 }
 
@@ -148,6 +150,36 @@ int32_t ronde__handles_poll(struct handles *handles, uint64_t handle)
     return status;
 }
 
+/* ---- what the library made ------------------------------------------------------------------- */
+
+static int by_address(const void *a, const void *b)
+{
+    return (uintptr_t)a < (uintptr_t)b ? -1 : (uintptr_t)a > (uintptr_t)b;
+}
+
+/* Lists both, or neither; either may be NULL, which needs no place. With the lock held. */
+static int32_t list_taken(struct handles *handles, void *memory, void *indices)
+{
+    int listed = !memory || tsearch(memory, &handles->taken, by_address);
+    if (listed && (!indices || tsearch(indices, &handles->taken, by_address)))
+        return RONDE_OK;
+    if (listed && memory)
+        tdelete(memory, &handles->taken, by_address);
+    return ronde__fail(RONDE_ERR_MEMORY, "no memory to list a result that is taken");
+}
+
+int32_t ronde__handles_free_made(struct handles *handles, void *memory)
+{
+    pthread_mutex_lock(&handles->lock);
+    int listed = tdelete(memory, &handles->taken, by_address) != NULL;
+    pthread_mutex_unlock(&handles->lock);
+    if (!listed)
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "free of %p, which is free already or was never given", memory);
+    free(memory);
+    return RONDE_OK;
+}
+
 static int32_t take_made_locked(struct handles *handles, uint64_t handle, int64_t **indices,
                                 void **memory, size_t *rows)
 {
@@ -161,6 +193,9 @@ static int32_t take_made_locked(struct handles *handles, uint64_t handle, int64_
     if (!request->allocate || is_sparse != (indices != NULL))
         return ronde__fail(RONDE_ERR_HANDLE, "the library made no result for this operation, or it "
                                              "was taken");
+    status = list_taken(handles, request->made, request->made_indices);
+    if (status)
+        return status;
     *memory = request->made;
     *rows = request->made_rows;
     if (indices)

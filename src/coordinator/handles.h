@@ -14,6 +14,7 @@ struct handles {
     struct request *chunk[HANDLES_CHUNKS]; /* requests never move */
     uint32_t chunks;
     struct request *free;
+    void *taken; /* what was handed over and not given back: a tree of tsearch */
 };
 
 void ronde__handles_open(struct handles *handles);
@@ -29,6 +30,9 @@ int32_t ronde__handles_poll(struct handles *handles, uint64_t handle);
 /* Hands over what a finished operation's library-made output is; indices: of a sparse one, else NULL. */
 int32_t ronde__handles_take_made(struct handles *handles, uint64_t handle, int64_t **indices,
                                  void **memory, size_t *rows);
+/* Frees what take_made handed over; RONDE_ERR_ARGUMENT where `memory` is nothing of that, or not any
+ * more. Closing frees the rest. */
+int32_t ronde__handles_free_made(struct handles *handles, void *memory);
 /* A finished request's status; its text becomes this thread's last error. */
 int32_t ronde__request_status(const struct request *request);
 /* The request of a number, or NULL with RONDE_ERR_HANDLE recorded, for a thread that will wait

@@ -123,6 +123,8 @@ static int32_t take_join(struct leader *leader, struct record *record, int64_t n
     struct negotiation *n = leader->negotiation;
     /* Joined ranks announce no batches, so others' are whole no more. */
     int32_t status = ronde__leader_spread_old_batches(leader, now, -1);
+    if (!ronde__negotiation_joined(n))
+        leader->join_reported = 0;
     ronde__negotiation_join(n, record->rank);
     leader->last_joined = record->rank;
     for (struct entry *e = ronde__negotiation_oldest(n); e && !status; e = e->later) {

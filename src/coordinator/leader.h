@@ -69,6 +69,7 @@ struct leader {
     struct entry **sorted;
     size_t *bin_from;
     int32_t last_joined; /* rank */
+    int join_reported;   /* root: that ranks have joined, and the others do nothing */
     struct words rows;   /* scratch */
     char *text;          /* scratch of the stall report */
 };

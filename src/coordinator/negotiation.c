@@ -5,7 +5,7 @@
 
 #include "base/status.h"
 
-enum { BUCKETS = 4096, VOIDED = 64 };
+enum { BUCKETS = 4096, VOIDED = 64, FAILED = 256 };
 
 /* A contributor's announcements in a group, made before so many decisions, count no more. */
 struct voided {
@@ -25,6 +25,9 @@ struct negotiation {
     int *unjoined_below;          /* [contributors] ranks that have not joined; 0: all have */
     struct voided voided[VOIDED]; /* the latest; older ones have long arrived */
     unsigned voids;
+    struct entry
+        *failed[FAILED]; /* without number, but with a void_before: the latest of these, too */
+    unsigned failures;
     struct entry **mates; /* root: that fail with what has failed */
     size_t mate_count, mate_room;
 };
@@ -152,6 +155,8 @@ static void forget(struct negotiation *n, struct entry *entry)
     while (*link != entry)
         link = &(*link)->next_of_hash;
     *link = entry->next_of_hash;
+    if (entry->failed)
+        n->failed[entry->failed - 1] = NULL;
     free_entry(entry);
 }
 
@@ -278,7 +283,8 @@ static int32_t keep_group(const struct negotiation *n, struct entry *entry, int 
     if (!entry->groups)
         entry->groups = calloc((size_t)n->family.contributors, sizeof(*entry->groups));
     if (!entry->groups)
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the group of '%s'", entry->name);
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for the group of '%s'",
+                           ronde__short_name(entry->name, NAME_ROOM).text);
     entry->groups[contributor] = group;
     return RONDE_OK;
 }
@@ -334,7 +340,8 @@ static int32_t check_root(const struct negotiation *n, struct entry *entry)
         if (n->family.global[entry->absent.word[i]] == s->root)
             return keep_conflict(entry, ronde__text("%s '%s': its root, rank %d, has joined",
                                                     ronde__kind_name((enum kind)s->kind),
-                                                    entry->name, s->root));
+                                                    ronde__short_name(entry->name, NAME_ROOM).text,
+                                                    s->root));
     return RONDE_OK;
 }
 
@@ -351,10 +358,12 @@ static int32_t complete_pair(struct negotiation *n, struct entry *entry)
     if (entry->announced == 2 || entry->conflict)
         return RONDE_OK;
     int end = entry->ends[0] < 0; /* that is there */
-    return keep_conflict(entry, ronde__text("%s '%s': a rank has joined that rank %d waits for",
-                                            end ? "recv" : "send",
-                                            ronde__shown_name(entry->kind, entry->name),
-                                            n->family.global[entry->ends[end]]));
+    int other = ronde__negotiation_missing_end(entry);
+    const char *name = ronde__shown_name(entry->kind, entry->name);
+    return keep_conflict(entry,
+                         ronde__text("%s '%s': rank %d has joined, and rank %d waits for it",
+                                     end ? "recv" : "send", ronde__short_name(name, NAME_ROOM).text,
+                                     n->family.global[other], n->family.global[entry->ends[end]]));
 }
 
 /* The sender (0) or the receiver (1) of a pair, as a rank; from its name "3>5:name". */
@@ -392,9 +401,9 @@ static int32_t check_pair(const struct negotiation *n, const struct record *reco
                      : 0;
     if (to && record->type == RECORD_ANNOUNCE)
         return RONDE_OK;
-    return ronde__fail(RONDE_ERR_SYSTEM, "'%.*s' of rank %d is no pair of %d ranks",
-                       (int)record->name_bytes, record->name, n->family.global[record->rank],
-                       n->family.size);
+    return ronde__fail(RONDE_ERR_SYSTEM, "'%s' of rank %d is no pair of %d ranks",
+                       ronde__short_name(record->name, record->name_bytes).text,
+                       n->family.global[record->rank], n->family.size);
 }
 
 static int is_complete(const struct negotiation *n, const struct entry *entry)
@@ -427,9 +436,11 @@ static int32_t count_end(struct negotiation *n, struct entry *entry, const struc
     int32_t *end = &entry->ends[which];
     if (record->rank != end_of(entry, which))
         return ronde__fail(RONDE_ERR_SYSTEM, "rank %d announced an end of '%s' that is not its own",
-                           n->family.global[record->rank], entry->name);
+                           n->family.global[record->rank],
+                           ronde__short_name(entry->name, NAME_ROOM).text);
     if (*end >= 0)
-        return ronde__fail(RONDE_ERR_SYSTEM, "'%s' was announced twice by rank %d", entry->name,
+        return ronde__fail(RONDE_ERR_SYSTEM, "'%s' was announced twice by rank %d",
+                           ronde__short_name(entry->name, NAME_ROOM).text,
                            n->family.global[record->rank]);
     *end = record->rank;
     return RONDE_OK;
@@ -440,7 +451,8 @@ static int32_t count_contributor(struct negotiation *n, struct entry *entry, int
 {
     if (entry->by[contributor])
         return ronde__fail(RONDE_ERR_SYSTEM, "'%s' was announced twice by the subtree of rank %d",
-                           entry->name, n->family.global[record->rank]);
+                           ronde__short_name(entry->name, NAME_ROOM).text,
+                           n->family.global[record->rank]);
     entry->by[contributor] = 1;
     return RONDE_OK;
 }
@@ -662,8 +674,22 @@ static int32_t check_number(const struct negotiation *n, const struct entry *ent
     if (is_free && (entry->id == NO_ID || entry->id == id))
         return RONDE_OK;
     return ronde__fail(RONDE_ERR_SYSTEM,
-                       "'%s' is to have number %u, but it has %u, or another has it", entry->name,
-                       id, entry->id);
+                       "'%s' is to have number %u, but it has %u, or another has it",
+                       ronde__short_name(entry->name, NAME_ROOM).text, id, entry->id);
+}
+
+/* Announcements may be on their way that its failure makes void, but not after so many other failures:
+ * the one that this takes the place of is forgotten. */
+static void keep_failed(struct negotiation *n, struct entry *entry)
+{
+    unsigned at = n->failures++ % FAILED;
+    struct entry *old = n->failed[at];
+    if (old)
+        old->failed = 0;
+    if (old && old->id == NO_ID && !has_tally(n, old))
+        forget(n, old);
+    n->failed[at] = entry;
+    entry->failed = at + 1;
 }
 
 int32_t ronde__negotiation_follow(struct negotiation *n, const struct record *decision,
@@ -698,5 +724,7 @@ int32_t ronde__negotiation_follow(struct negotiation *n, const struct record *de
     end_tally(n, entry);
     if (entry->id == NO_ID && !entry->void_before)
         forget(n, entry);
+    else if (entry->id == NO_ID && !entry->failed)
+        keep_failed(n, entry);
     return status;
 }

@@ -30,6 +30,7 @@ struct entry {
     struct signature agreed; /* of the last run, where id is one */
     int needs_all;           /* ranks that have joined too: they meet to close */
     uint64_t void_before;    /* announcements made before so many decisions were failed by one */
+    unsigned failed;         /* 1 + its place among the failed entries; 0: none */
 
     /* the tally: what has been announced since the last decision */
     int announced; /* contributors; of a pair, ends */

@@ -153,14 +153,16 @@ static int32_t name_locked(struct queue *queue, const char *name, enum naming na
         return ronde__fail(RONDE_ERR_ARGUMENT,
                            "%s '%s': this rank has joined the process set: wait "
                            "for the join first",
-                           ronde__kind_name((enum kind)request->signature.kind), name);
+                           ronde__kind_name((enum kind)request->signature.kind),
+                           ronde__short_name(name, NAME_ROOM).text);
     struct tensor *tensor = find_or_make(queue, request->signature.kind, name);
     if (!tensor)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for the name of a tensor");
     if (tensor->pending)
         return ronde__fail(RONDE_ERR_DUPLICATE,
                            "%s '%s' is already outstanding on this rank: wait for it first",
-                           ronde__kind_name((enum kind)tensor->kind), name);
+                           ronde__kind_name((enum kind)tensor->kind),
+                           ronde__short_name(name, NAME_ROOM).text);
     if (naming != NAMING_USER)
         tensor->cacheable = 0;
     if (tensor->kind == KIND_JOIN)

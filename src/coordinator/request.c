@@ -26,8 +26,35 @@ const char *ronde__kind_name(enum kind kind)
     return "unknown operation";
 }
 
+const char *ronde__gathering_name(int32_t what)
+{
+    switch ((enum gathering)what) {
+    case GATHERING_OPEN: return "ronde_open";
+    case GATHERING_ADD: return "ronde_process_set_add";
+    case GATHERING_SPLIT: return "ronde_process_set_split";
+    case GATHERING_LISTS: return "ronde_process_set_from_communicator";
+    case GATHERING_REMOVE: return "ronde_process_set_remove";
+    case GATHERING_PART: break;
+    }
+    return "a call that makes or removes a process set";
+}
+
+const char *ronde__call_name(int kind, const char *name, const struct signature *signature)
+{
+    if (kind != KIND_ALLGATHER)
+        return NULL;
+    if (strcmp(name, COORDINATOR_CLOSING) == 0)
+        return "ronde_close";
+    if (strcmp(name, COORDINATOR_GATHERING) == 0)
+        return ronde__gathering_name(signature ? (int32_t)signature->shape[0] : GATHERING_PART);
+    return NULL;
+}
+
 const char *ronde__shown_name(int kind, const char *name)
 {
+    const char *call = ronde__call_name(kind, name, NULL);
+    if (call)
+        return call;
     const char *colon = kind == KIND_SEND || kind == KIND_RECV ? strchr(name, ':') : NULL;
     return colon ? colon + 1 : name;
 }
@@ -120,13 +147,16 @@ static void write_shape(char *text, size_t bytes, const struct signature *s)
         snprintf(text + at, bytes - at, "]");
 }
 
-static void write_group(char *text, size_t bytes, const struct signature *s)
+/* Of its members only a hash is known. */
+static void write_group(char *text, size_t bytes, const struct signature *s,
+                        const struct signature *first)
 {
-    if (s->group)
-        snprintf(text, bytes, "it in a group of %u (%016llx)", s->group_size,
-                 (unsigned long long)s->group);
-    else
+    if (!s->group)
         snprintf(text, bytes, "it alone");
+    else if (s->group_size == first->group_size && s->group != first->group)
+        snprintf(text, bytes, "it in a group of %u whose other members differ", s->group_size);
+    else
+        snprintf(text, bytes, "it in a group of %u", s->group_size);
 }
 
 static void write_flag(char *text, size_t bytes, const struct signature *s)
@@ -168,8 +198,8 @@ static const char *difference(const struct signature *a, const struct signature 
         return a->kind == KIND_ALLTOALL ? "splits" : "division";
     }
     if (a->group != b->group) {
-        write_group(of_a, bytes, a);
-        write_group(of_b, bytes, b);
+        write_group(of_a, bytes, a, a);
+        write_group(of_b, bytes, b, a);
         return "group";
     }
     int pre = !same_bits(a->prescale, b->prescale);
@@ -185,6 +215,6 @@ char *ronde__signature_conflict(const char *name, const struct signature *a, int
     const char *what = difference(a, b, of_a, of_b, sizeof(of_a));
     return ronde__text("%s '%s': %s differs: rank %d has %s, rank %d has %s; submit the same on "
                        "every rank",
-                       ronde__kind_name((enum kind)a->kind), name, what, rank_a, of_a, rank_b,
-                       of_b);
+                       ronde__kind_name((enum kind)a->kind),
+                       ronde__short_name(name, NAME_ROOM).text, what, rank_a, of_a, rank_b, of_b);
 }

@@ -23,11 +23,30 @@ enum kind {
 };
 enum { KINDS = KIND_RECV + 1 };
 const char *ronde__kind_name(enum kind kind);
-/* The user's name of a tensor: pairs have their ranks before it. */
+/* The user's name of a tensor: pairs have their ranks before it. Of an operation of the library's own,
+ * the call that submits it. */
 const char *ronde__shown_name(int kind, const char *name);
+struct signature;
+/* That call, or NULL: it is a user's operation. The signature, where it is known, tells calls that
+ * gather apart. */
+const char *ronde__call_name(int kind, const char *name, const struct signature *signature);
 
-/* The name under which ranks meet to close; users cannot pass one of this form. */
+/* What all ranks meet for by a gather, so that those that call something else are told. */
+enum gathering {
+    GATHERING_OPEN,
+    GATHERING_ADD,
+    GATHERING_SPLIT,
+    GATHERING_LISTS,
+    GATHERING_REMOVE,
+    GATHERING_PART /* a later meeting of one of them */
+};
+/* The call's; `what` may have come from elsewhere. */
+const char *ronde__gathering_name(int32_t what);
+
+/* The names under which ranks meet to close, and for calls that gather; users cannot pass any of this
+ * form. */
 #define COORDINATOR_CLOSING "allgather#closing"
+#define COORDINATOR_GATHERING "allgather#calls"
 /* The one name of joins. */
 #define COORDINATOR_JOIN "join#"
 
@@ -125,7 +144,8 @@ struct request {
     int64_t *made_indices;
     size_t made_rows;
 
-    struct signature signature; /* the last, and its shape the last of that: most of it is not used */
+    struct signature
+        signature; /* the last, and its shape the last of that: most of it is not used */
 };
 
 #endif

@@ -113,7 +113,7 @@ static int32_t make_room(struct set *set, struct request *r)
         r->out = r->made;
         if (!r->made)
             return ronde__fail(RONDE_ERR_MEMORY, "no memory for the result of '%s'",
-                               r->tensor->name);
+                               ronde__short_name(r->tensor->name, NAME_ROOM).text);
     }
     int in_place = r->in == r->out && set->net->rank > 0;
     if (r->ghost || !bytes || !(in_place || set->net->nodes > 1))
@@ -121,7 +121,8 @@ static int32_t make_room(struct set *set, struct request *r)
     free(r->words); /* unused by this kind: holds a copy until the request is freed */
     r->words = malloc(bytes);
     if (!r->words)
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory to copy '%s'", r->tensor->name);
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory to copy '%s'",
+                           ronde__short_name(r->tensor->name, NAME_ROOM).text);
     if (is_shared_out(set, r)) {
         memcpy(r->words, r->in, bytes);
         r->in = r->words;
@@ -294,7 +295,8 @@ static void record_start(struct set *set)
                                          .peer = -1,
                                          .process_set = set->id};
     ronde__timeline_record(set->c->timeline, &event);
-    ronde__communicator_label(&set->communicator, is_one ? r->tensor->name : NULL,
+    ronde__communicator_label(&set->communicator,
+                              is_one ? ronde__shown_name(r->tensor->kind, r->tensor->name) : NULL,
                               is_one ? ronde__handle_of(r) : 0);
     for (; !r->last_of_bin; r = r->next)
         record_queue(set, r);

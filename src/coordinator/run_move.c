@@ -8,9 +8,9 @@
 #include "fusion/layout.h"
 #include "reduce/sparse.h"
 
-static const char *name_of(const struct request *r)
+static struct short_name name_of(const struct request *r)
 {
-    return r->tensor ? r->tensor->name : "a joined rank's part";
+    return ronde__short_name(r->tensor ? r->tensor->name : "a joined rank's part", NAME_ROOM);
 }
 
 static size_t row_bytes(const struct request *r)
@@ -26,7 +26,8 @@ static int overlap(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
 
 static int32_t too_much(const struct request *r)
 {
-    return ronde__fail(RONDE_ERR_OVERFLOW, "the rows of '%s' exceed the address space", name_of(r));
+    return ronde__fail(RONDE_ERR_OVERFLOW, "the rows of '%s' exceed the address space",
+                       name_of(r).text);
 }
 
 /* Rows as bytes, and their sum. */
@@ -49,7 +50,7 @@ static int32_t place_out(struct set *set, struct request *r, size_t bytes, char 
     *out = set->job.out;
     return *out ? RONDE_OK
                 : ronde__fail(RONDE_ERR_MEMORY, "no memory for %zu bytes of '%s'", bytes,
-                              name_of(r));
+                              name_of(r).text);
 }
 
 /* The input, or a copy where the output will be written over it, but not in its own place. */
@@ -62,7 +63,7 @@ static int32_t place_in(struct set *set, const struct request *r, size_t mine, c
     set->job.copy = malloc(mine);
     if (!set->job.copy)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory to copy %zu bytes of '%s'", mine,
-                           name_of(r));
+                           name_of(r).text);
     memcpy(set->job.copy, *in, mine);
     *in = set->job.copy;
     return RONDE_OK;
@@ -294,7 +295,8 @@ static int32_t gather_values(struct set *set, struct request *r)
         return status;
     set->job.out = malloc(total + 1);
     if (!set->job.out)
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory for %zu bytes of '%s'", total, name_of(r));
+        return ronde__fail(RONDE_ERR_MEMORY, "no memory for %zu bytes of '%s'", total,
+                           name_of(r).text);
     if (!total)
         return merge(set, r);
     status = ronde__communicator_start_gather(&set->communicator, r->in, set->job.out,
@@ -315,7 +317,7 @@ static int32_t start_sparse(struct set *set, struct request *r)
     set->job.copy = malloc(r->made_rows * sizeof(int64_t));
     if (!set->job.copy)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for %zu indices of '%s'", r->made_rows,
-                           name_of(r));
+                           name_of(r).text);
     set->job.next = gather_values;
     status = ronde__communicator_start_gather(&set->communicator, r->indices, set->job.copy,
                                               set->job.bytes_of);
@@ -379,8 +381,8 @@ int32_t ronde__set_finish_move(struct set *set, struct request *r)
         return ronde__fail(RONDE_ERR_TRUNCATED,
                            "%s '%s' has %zu rows in all, but the output has room for %zu: give it "
                            "more",
-                           ronde__kind_name((enum kind)r->signature.kind), name_of(r), r->made_rows,
-                           r->out_rows);
+                           ronde__kind_name((enum kind)r->signature.kind), name_of(r).text,
+                           r->made_rows, r->out_rows);
     tell_rows(set, r);
     return RONDE_OK;
 }

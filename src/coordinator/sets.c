@@ -6,7 +6,9 @@
  *   members     the first of each node takes shared memory from its part of the arena, lays it out
  *   gather 2    where, or why not: all know the outcome; members open
  *   gather 3    all have opened, or all undo it
- */
+ *
+ * The first gather of a call may stall like any operation, and is an error then (gathering.c); those
+ * after it only wait, so that the call ends alike on all ranks. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,98 +16,6 @@
 #include "base/status.h"
 #include "coordinator/coordinator.h"
 #include "net/net_subset.h"
-
-/* ---- gathering ------------------------------------------------------------------------------- */
-
-/* Names of our own, which users cannot pass: only one call is made at a time. */
-#define GATHER_NAME "allgather#sets"
-
-static int32_t gather_bytes(struct coordinator *c, const void *mine, size_t bytes, void **all,
-                            size_t *bytes_of)
-{
-    struct request *request = ronde__handles_take(&c->handles);
-    if (!request)
-        return RONDE_ERR_MEMORY;
-    request->signature = (struct signature){.kind = KIND_ALLGATHER,
-                                            .dtype = RONDE_UINT8,
-                                            .dimensions = 2,
-                                            .shape = {bytes, 1},
-                                            .prescale = 1,
-                                            .postscale = 1};
-    request->in = mine;
-    request->rows = request->count = bytes;
-    request->rows_by_rank = bytes_of;
-    request->allocate = 1;
-    int32_t status = ronde__set_submit_ours(c->set[0], GATHER_NAME, request);
-    if (!status) {
-        ronde__coordinator_wait(c, request, 0);
-        status = ronde__request_status(request);
-    }
-    if (!status) {
-        *all = request->made;
-        request->made = NULL;
-    }
-    ronde__handles_give(&c->handles, request);
-    return status;
-}
-
-static const char *name_of(int32_t what)
-{
-    switch ((enum gathering)what) {
-    case GATHERING_ADD: return "ronde_process_set_add";
-    case GATHERING_SPLIT: return "ronde_process_set_split";
-    case GATHERING_LISTS: return "ronde_process_set_from_communicator";
-    case GATHERING_REMOVE: return "ronde_process_set_remove";
-    case GATHERING_PART: break;
-    }
-    return "a later part of another call";
-}
-
-/* Every rank's message begins with what it is for. */
-int32_t ronde__coordinator_gather(struct coordinator *c, enum gathering what, const void *mine,
-                                  size_t bytes, void **all, size_t *bytes_of)
-{
-    size_t size = (size_t)c->net->size, *lengths = calloc(size, sizeof(*lengths));
-    int32_t word = (int32_t)what;
-    char *message = malloc(sizeof(word) + bytes), *from = NULL, *to;
-    int32_t status = RONDE_ERR_MEMORY;
-    if (!lengths || !message) {
-        ronde__fail(status, "no memory to meet %zu ranks", size);
-        goto out;
-    }
-    memcpy(message, &word, sizeof(word));
-    if (bytes)
-        memcpy(message + sizeof(word), mine, bytes);
-    status = gather_bytes(c, message, sizeof(word) + bytes, (void **)&from, lengths);
-    if (status)
-        goto out;
-    const char *at = from;
-    to = from;
-    for (size_t rank = 0; rank < size; rank++) {
-        int32_t theirs = -1;
-        memcpy(&theirs, at, lengths[rank] < sizeof(theirs) ? 0 : sizeof(theirs));
-        if (theirs != word && !status)
-            status =
-                ronde__fail(RONDE_ERR_MISMATCH,
-                            "rank %d calls %s, rank %zu calls %s; make the same calls on every "
-                            "rank",
-                            c->net->rank, name_of(word), rank, name_of(theirs));
-        size_t body = lengths[rank] - sizeof(theirs);
-        memmove(to, at + sizeof(theirs), body);
-        to += body;
-        at += lengths[rank];
-        if (bytes_of)
-            bytes_of[rank] = body;
-    }
-    if (status)
-        free(from);
-    else
-        *all = from;
-out:
-    free(message);
-    free(lengths);
-    return status;
-}
 
 /* ---- the lists ------------------------------------------------------------------------------- */
 
@@ -491,6 +401,15 @@ static int32_t agree_on_removal(struct coordinator *c, int32_t id)
     return status;
 }
 
+/* Nobody is done before all are: all know that the set goes, so a part that stalls begins again. */
+static int32_t meet(struct coordinator *c)
+{
+    void *all = NULL;
+    int32_t status = ronde__coordinator_gather(c, GATHERING_PART, NULL, 0, &all, NULL);
+    free(all);
+    return status;
+}
+
 int32_t ronde__sets_remove(struct coordinator *c, int32_t id)
 {
     int32_t status = agree_on_removal(c, id);
@@ -502,17 +421,11 @@ int32_t ronde__sets_remove(struct coordinator *c, int32_t id)
         ronde__queue_shut(&list->set->queue, RONDE_ERR_PROCESS_SET, "the process set is removed");
     while (list->set && (pending = ronde__queue_any(&list->set->queue, 0)))
         ronde__coordinator_wait(c, pending, 0);
-    void *all = NULL;
-    status = ronde__coordinator_gather(c, GATHERING_PART, &id, sizeof(id), &all,
-                                       NULL); /* all are through */
-    free(all);
+    status = meet(c); /* all are through */
     if (status)
         return status;
     unpublish(c, list);
-    all = NULL;
-    status = ronde__coordinator_gather(c, GATHERING_PART, &id, sizeof(id), &all,
-                                       NULL); /* nobody looks any more */
-    free(all);
+    status = meet(c); /* nobody looks any more */
     if (!list->set || status)
         return status;
     void *block = list->set->block;

@@ -109,6 +109,24 @@ static const char *kind_of(const struct entry *entry)
     return ronde__kind_name(kind == KIND_SEND && entry->ends[0] < 0 ? KIND_RECV : kind);
 }
 
+/* "allreduce 'gradient'", or the call of what is not a user's. */
+static void say_title(struct text *text, const struct entry *entry)
+{
+    const char *call = ronde__call_name(entry->kind, entry->name,
+                                        entry->announced ? &entry->signature : NULL);
+    const char *name = ronde__shown_name(entry->kind, entry->name);
+    if (call)
+        say(text, "%s", call);
+    else
+        say(text, "%s '%s'", kind_of(entry), ronde__short_name(name, NAME_ROOM).text);
+}
+
+static int has_shape(const struct entry *entry)
+{
+    return entry->kind != KIND_BARRIER && entry->kind != KIND_JOIN &&
+           !ronde__call_name(entry->kind, entry->name, NULL);
+}
+
 /* Lists what `rank` has announced and still waits for, nearest name to `entry` first. */
 static void say_pending(struct leader *leader, struct text *text, const struct entry *entry,
                         int rank)
@@ -130,8 +148,8 @@ static void say_pending(struct leader *leader, struct text *text, const struct e
         }
         if (!next)
             break;
-        say(text, "%s %s '%s'", shown ? "," : "; it has pending", kind_of(next),
-            ronde__shown_name(next->kind, next->name));
+        say(text, shown ? ", " : "; it has pending ");
+        say_title(text, next);
         last_distance = next_distance;
     }
     if (!shown)
@@ -140,13 +158,13 @@ static void say_pending(struct leader *leader, struct text *text, const struct e
 
 static void say_shape(struct text *text, const struct signature *s)
 {
-    say(text, "%s ", ronde_dtype_name(s->dtype));
+    say(text, " (%s ", ronde_dtype_name(s->dtype));
     if (s->kind == KIND_ALLREDUCE || s->kind == KIND_REDUCE || s->kind == KIND_REDUCESCATTER)
         say(text, "%s ", ronde_op_name(s->op));
     say(text, "[");
     for (int i = 0; i < s->dimensions; i++)
         say(text, "%s%llu", i ? ", " : "", (unsigned long long)s->shape[i]);
-    say(text, "]");
+    say(text, "])");
 }
 
 /* in_short: without what the missing ranks have pending, which takes a look at every tensor. */
@@ -154,12 +172,12 @@ static const char *describe_stall(struct leader *leader, const struct entry *ent
                                   int in_short)
 {
     struct text text = {leader->text, STALL_TEXT_BYTES};
-    say(&text, "%s '%s' (", kind_of(entry), ronde__shown_name(entry->kind, entry->name));
-    if (entry->announced)
+    say_title(&text, entry);
+    if (!entry->announced)
+        say(&text, " (submitted by a part of some nodes)");
+    else if (has_shape(entry))
         say_shape(&text, &entry->signature);
-    else
-        say(&text, "submitted by a part of some nodes");
-    say(&text, ") waits since %.1f s for", seconds);
+    say(&text, " waits since %.1f s for", seconds);
     enum { RANKS_NAMED = 16 };
     int missing = 0;
     for (int rank = 0; rank < leader->at.net->size; rank++)
@@ -265,6 +283,29 @@ static int32_t check_entries(struct leader *leader, int64_t now, int *stalled)
     return status;
 }
 
+/* Joined ranks wait, and nothing has come from the others for long. */
+static void check_join(struct leader *leader, int64_t now)
+{
+    const struct negotiation *n = leader->negotiation;
+    double warn = leader->at.settings->stall_warn;
+    double seconds = (double)(now - leader->arrived_ns) * 1e-9;
+    int joined = ronde__negotiation_joined(n);
+    if (!joined || leader->join_reported || warn <= 0 || seconds <= warn ||
+        ronde__negotiation_oldest(leader->negotiation))
+        return;
+    struct text text = {leader->text, STALL_TEXT_BYTES};
+    enum { RANKS_NAMED = 16 };
+    int missing = 0;
+    say(&text, "join waits, and nothing was submitted for %.1f s, by", seconds);
+    for (int rank = 0; rank < leader->at.net->size; rank++)
+        if (!ronde__negotiation_has_joined(n, rank) && missing++ < RANKS_NAMED)
+            say(&text, "%s rank %d", missing > 1 ? " and" : "", leader->at.global[rank]);
+    if (missing > RANKS_NAMED)
+        say(&text, " and %d more", missing - RANKS_NAMED);
+    leader->join_reported = 1;
+    ronde__log(leader->at.log, RONDE__LOG_WARN, "%s", leader->text);
+}
+
 int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns)
 {
     enum { CHECK_NS = 50000000 };
@@ -275,6 +316,8 @@ int32_t ronde__leader_check_stalls(struct leader *leader, int64_t now_ns)
     int32_t status = ronde__leader_spread_old_batches(leader, now_ns, CHECK_NS);
     if (!status && leader->is_root)
         status = check_entries(leader, now_ns, &stalled);
+    if (!status && leader->is_root)
+        check_join(leader, now_ns);
     int due = !status && !leader->is_root && is_due_for_parent(leader, now_ns);
     for (struct entry *e = ronde__negotiation_oldest(leader->negotiation); e && due && !status;
          e = e->later)

@@ -118,12 +118,13 @@ static inline void flight_refused(struct trial *trial, const struct flight *f)
                                         "root",    "scale",  "division", "splits", "group",
                                         "weights", "joined", ""};
     const struct operation *plan = f->plan;
-    char odd[32];
+    char odd[32], name[41]; /* of long names, the beginning is shown */
     SAYING(trial, f, is_untouched(f), "refused, and yet written to");
     if (f->unit->n > 1)
         return;
     snprintf(odd, sizeof odd, "rank %d", plan->odd);
-    EXPECT_ERROR(trial, *plan->name ? plan->name : "#", words[plan->plant], "rank",
+    snprintf(name, sizeof name, "%.40s", *plan->name ? plan->name : "#");
+    EXPECT_ERROR(trial, name, words[plan->plant], "rank",
                  plan->odd >= 0 && plan->plant != NO_WEIGHT && plan->plant != ROOT_JOINED ? odd
                                                                                           : "");
 }
