@@ -290,6 +290,7 @@ static void enter_batch(struct leader *leader, const struct record *run)
     if (batch) {
         batch->split = 0;
         batch->bytes = 0; /* shapes may have changed */
+        batch->together = 0;
     }
     for (uint32_t i = 0; i < leader->batches.id_count; i++) {
         struct entry *entry = ronde__negotiation_by_number(leader->negotiation,

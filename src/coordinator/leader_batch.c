@@ -32,7 +32,7 @@ static int32_t spread_one(struct leader *leader, struct batch *batch, int contri
 int32_t ronde__leader_spread_batch(struct leader *leader, struct batch *batch, int64_t now)
 {
     int32_t status = RONDE_OK;
-    batch->announced = batch->together = 0;
+    batch->announced = 0;
     batch->split = 1; /* who announces it late is not to wait until it is old again */
     leader->batches.pending--;
     for (int c = 0; c < contributors(leader) && !status; c++)
