@@ -98,7 +98,7 @@ static inline void team_run_node(struct team *team, struct net *net, struct aren
     team_open_areas(areas, arena);
     ronde__slots_place(&slots, team->memory, team->ranks, TEAM_SLICE_BYTES, TEAM_SLOTS,
                        TEAM_WIRE_BYTES, team->bell_list);
-    int spins = ronde__patience(team->ranks, -1).spin_ns > 0;
+    int spins = !ronde__patience(team->ranks, -1).yields;
     int32_t status = ronde__node_open(&node, &slots, me, arena,
                                       team->turn ? team->arena_ranks : NULL, spins);
     CHECK(!status && areas[PRIVATE_IN] && areas[PRIVATE_OUT] && areas[ARENA_IN] &&

@@ -1,5 +1,6 @@
 /* The one wait primitive: no lost wake-up, deadlines, naps, and sleep that costs nothing. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ struct player {
     struct game *game;
     uint32_t me, rounds;
     int64_t spin_ns;
-    int failed;
+    int yields, failed;
 };
 
 static int32_t my_turn(void *state)
@@ -46,6 +47,7 @@ static void *play(void *state)
     for (uint32_t round = 0; round < player->rounds && !player->failed; round++) {
         struct patience patience = {.spin_ns = player->spin_ns,
                                     .spin_now_ns = player->spin_ns,
+                                    .yields = player->yields,
                                     .deadline_ns = ronde__now_ns() + 20 * second};
         int32_t said = ronde__wait_for(&game->bell[player->me], &patience, my_turn, player);
         player->failed = said != RONDE__DONE || game->ball != 2 * round + player->me;
@@ -57,10 +59,11 @@ static void *play(void *state)
 }
 
 /* Plays `rounds` between two threads; microseconds a round, or -1 where a wake-up was lost. */
-static double play_with_threads(uint32_t rounds, int64_t spin_ns)
+static double play_with(uint32_t rounds, int64_t spin_ns, int yields)
 {
     struct game game = {.ball = 0};
-    struct player one = {&game, 0, rounds, spin_ns, 0}, two = {&game, 1, rounds, spin_ns, 0};
+    struct player one = {&game, 0, rounds, spin_ns, yields, 0}, two = one;
+    two.me = 1;
     pthread_t thread;
     int64_t begin = ronde__now_ns();
     if (pthread_create(&thread, NULL, play, &two))
@@ -70,6 +73,11 @@ static double play_with_threads(uint32_t rounds, int64_t spin_ns)
     double took = (double)(ronde__now_ns() - begin) / 1e3;
     int asleep = atomic_load(&game.bell[0].asleep) || atomic_load(&game.bell[1].asleep);
     return one.failed || two.failed || asleep || game.ball != 2 * rounds ? -1 : took / rounds;
+}
+
+static double play_with_threads(uint32_t rounds, int64_t spin_ns)
+{
+    return play_with(rounds, spin_ns, 0);
 }
 
 static void no_wakeup_is_lost_in_100000_rounds_without_spinning(void)
@@ -98,7 +106,7 @@ static void processes_share_a_bell(void)
 {
     struct game *game = mmap(NULL, sizeof(*game), PROT_READ | PROT_WRITE,
                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    struct player one = {game, 0, 2000, 0, 0}, two = {game, 1, 2000, 0, 0};
+    struct player one = {game, 0, 2000, 0, 0, 0}, two = {game, 1, 2000, 0, 0, 0};
     int status = -1;
     CHECK(game != MAP_FAILED);
     fflush(stdout);
@@ -300,10 +308,24 @@ static void ring_others_leaves_ones_own_bell_alone(void)
         CHECK(waiters[i].said == RONDE__DONE);
 }
 
-static void nobody_spins_where_ranks_outnumber_cpus(void)
+/* A round is then two switches of the one CPU; each player may spin for far longer than that, and would
+ * keep the other from its CPU if it did. */
+static void players_on_one_cpu_give_it_to_each_other(void)
 {
-    CHECK(ronde__patience(1, -1).spin_ns > 0);
-    CHECK(ronde__patience(ronde__cpu_count_of_node() + 1, -1).spin_ns == 0);
+    cpu_set_t all, one;
+    CHECK(!sched_getaffinity(0, sizeof all, &all));
+    CPU_ZERO(&one);
+    for (int cpu = 0; cpu < CPU_SETSIZE && !CPU_COUNT(&one); cpu++)
+        if (CPU_ISSET(cpu, &all))
+            CPU_SET(cpu, &one);
+    int more = ronde__cpu_count_of_node() + 1;
+    CHECK(!ronde__patience(1, -1).yields && ronde__patience(more, -1).yields);
+    CHECK(!sched_setaffinity(0, sizeof one, &one)); /* threads inherit it */
+    int64_t spin_ns = ronde__patience(more, -1).spin_ns;
+    double yielding = play_with(2000, spin_ns, 1), spinning = play_with(2000, spin_ns, 0);
+    CHECK(!sched_setaffinity(0, sizeof all, &all));
+    printf("ping-pong on one CPU: yielding %.2f us a round, spinning %.2f\n", yielding, spinning);
+    CHECK(yielding >= 0 && spinning >= 0);
 }
 
 int main(void)
@@ -322,6 +344,6 @@ int main(void)
     RUN(ringing_nobody_touches_nothing);
     RUN(one_ring_wakes_every_sleeper);
     RUN(ring_others_leaves_ones_own_bell_alone);
-    RUN(nobody_spins_where_ranks_outnumber_cpus);
+    RUN(players_on_one_cpu_give_it_to_each_other);
     return check_result();
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -143,7 +144,10 @@ int32_t ronde__wait_for(struct bell *bell, struct patience *patience, ronde__ste
             continue;
         }
         if (patience->spin_now_ns > 0 && ++idle_steps % STEPS_PER_CLOCK) {
-            pause_cpu();
+            if (patience->yields)
+                sched_yield();
+            else
+                pause_cpu();
             continue;
         }
         int64_t now = ronde__now_ns();
@@ -166,8 +170,10 @@ struct patience ronde__patience(int ranks, double spin_us)
 {
     /* 50 us: a few futex round trips (5 to 15 us each), so that a peer that is merely late by a
      * context switch is met awake and a peer that computes is not waited for by burning a CPU. */
-    int64_t spin_ns = ranks > ronde__cpu_count_of_node() ? 0 : 50000;
+    int64_t spin_ns = 50000;
     if (spin_us >= 0)
         spin_ns = (int64_t)(spin_us * 1000);
-    return (struct patience){.spin_ns = spin_ns, .spin_now_ns = spin_ns};
+    return (struct patience){.spin_ns = spin_ns,
+                             .spin_now_ns = spin_ns,
+                             .yields = ranks > ronde__cpu_count_of_node()};
 }

@@ -50,8 +50,9 @@ static const struct setting table[] = {
     COUNT(cache_capacity, "4096", "0", "1048576", "names that are remembered by number"),
     COUNT(ranks_per_node, "0", "0", "1048576",
           "treat each run of so many ranks of a host as a node, for trials; 0: as the hosts are"),
-    MICROSECONDS(spin_us, "auto", "0", "1000000",
-                 "how long a waiting thread spins before it sleeps; auto: by CPUs and ranks"),
+    MICROSECONDS(
+        spin_us, "auto", "0", "1000000",
+        "how long a waiting thread spins (or yields, where ranks outnumber CPUs) before it sleeps"),
     SECONDS(stall_warn, "10", "0", "1000000",
             "seconds after which a tensor that some ranks never submitted is reported; 0: never"),
     SECONDS(stall_abort, "0", "0", "1000000",

@@ -65,7 +65,7 @@ int32_t ronde__communicator_open(struct communicator *c, struct net *net,
     ronde__slots_place(&slots, place->memory, net->local_size,
                        settings->slice_bytes & (size_t)LINES, settings->slots,
                        wire_bytes(net, settings), place->bells);
-    int spins = ronde__patience(net->local_size, settings->spin_us).spin_ns > 0;
+    int spins = !ronde__patience(net->local_size, settings->spin_us).yields;
     int32_t status = ronde__node_open(&c->node, &slots, net->local_rank, place->arena,
                                       place->arena_ranks, spins);
     if (!status)
