@@ -11,8 +11,9 @@
  * beta = 8 ns a byte, which is TCP on 1 Gbit/s, with the reduction hidden behind the wire. Ring
  * costs 2(p-1) alpha + 2(p-1)/p n beta; doubling lg p times alpha + n beta, or floor(lg p) + 2
  * times where p is no power of two. They cross at 4 KiB for 3 nodes, 50 for 4, 10 to 20 for 5 to 7,
- * 54 for 8 and 180 for 64. Bounds are rounded down, since tensors of a bin share alpha
- * but not beta. Two nodes send n bytes each either way, doubling in half the rounds; but ring
+ * 54 for 8; from 16 nodes on the bounds are those that `ronde-sim select` finds for eight ranks a node,
+ * which are up to a quarter below those for one. Bounds are rounded down, since tensors of a bin share
+ * alpha but not beta. Two nodes send n bytes each either way, doubling in half the rounds; but ring
  * reduces half as much, which counts once a tensor fills the caches. One node sends nothing at all.
  * On a faster network alpha / beta, and with it every bound, is larger by a small factor.
  *
@@ -22,7 +23,14 @@ static const struct select_row defaults[] = {
     {0, (size_t)4 << 10, 3, 4, ALGORITHM_DOUBLING},
     {0, (size_t)32 << 10, 4, 5, ALGORITHM_DOUBLING},
     {0, (size_t)8 << 10, 5, 8, ALGORITHM_DOUBLING},
-    {0, (size_t)32 << 10, 8, INT_MAX, ALGORITHM_DOUBLING},
+    {0, (size_t)32 << 10, 8, 16, ALGORITHM_DOUBLING},
+    {0, (size_t)47 << 10, 16, 32, ALGORITHM_DOUBLING},
+    {0, (size_t)78 << 10, 32, 64, ALGORITHM_DOUBLING},
+    {0, (size_t)132 << 10, 64, 128, ALGORITHM_DOUBLING},
+    {0, (size_t)228 << 10, 128, 256, ALGORITHM_DOUBLING},
+    {0, (size_t)400 << 10, 256, 512, ALGORITHM_DOUBLING},
+    {0, (size_t)710 << 10, 512, 1024, ALGORITHM_DOUBLING},
+    {0, (size_t)1278 << 10, 1024, INT_MAX, ALGORITHM_DOUBLING},
     {0, SIZE_MAX, 0, INT_MAX, ALGORITHM_RING},
 };
 

@@ -13,7 +13,7 @@ struct select_row {
     enum algorithm algorithm;
 };
 
-enum { RONDE__SELECT_ROWS = 16 };
+enum { RONDE__SELECT_ROWS = 32 };
 
 struct select_table {
     int rows;
