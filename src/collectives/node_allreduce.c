@@ -180,16 +180,20 @@ static int32_t slices_run(struct node *node)
 
 /* ---- choosing between slices and zero-copy --------------------------------------------------- */
 
+static void begin_in_slices(struct node *node)
+{
+    ronde__node_begin_slices(node, node->slots.slice_bytes / node->work.element_bytes);
+    node->stage = slices_run;
+}
+
 static int32_t large_choose(struct node *node)
 {
     if (!ronde__node_all_arrived(node, node->operation))
         return RONDE__IDLE;
-    if (ronde__node_all_agree(node)) {
+    if (ronde__node_all_agree(node))
         ronde__node_begin_in_arena(node);
-    } else {
-        ronde__node_begin_slices(node, node->slots.slice_bytes / node->work.element_bytes);
-        node->stage = slices_run;
-    }
+    else
+        begin_in_slices(node);
     return RONDE__MOVED;
 }
 
@@ -197,9 +201,13 @@ static int32_t large_arrive(struct node *node)
 {
     if (!ronde__node_all_arrived(node, node->operation - 1))
         return RONDE__IDLE;
-    ronde__node_arrival(node, node->me)->word = ronde__node_fill_board(node);
+    uint32_t in_arena = ronde__node_fill_board(node);
+    ronde__node_arrival(node, node->me)->word = in_arena;
     ronde__node_arrive(node);
-    node->stage = large_choose;
+    if (in_arena)
+        node->stage = large_choose;
+    else
+        begin_in_slices(node); /* as all will who wait to see what this rank says */
     return RONDE__MOVED;
 }
 
