@@ -36,7 +36,7 @@ endif
 # The compiler itself keeps mpi.h out of the rooms that may not know MPI, and src/ out of examples.
 COMPILER = $(CC)
 INCLUDES = -Iinclude -Isrc
-$(BUILD)/obj/src/net/%.o $(BUILD)/obj/benchmarks/%.o $(BUILD)/obj/examples/%.o: COMPILER = $(MPICC)
+$(BUILD)/obj/src/net/%.o $(BUILD)/obj/src/preload/%.o $(BUILD)/obj/benchmarks/%.o $(BUILD)/obj/examples/%.o: COMPILER = $(MPICC)
 $(BUILD)/obj/test/%.o: COMPILER = $(MPICC)
 $(BUILD)/obj/examples/%.o: INCLUDES = -Iinclude
 export OMPI_CC = $(CC)
@@ -44,9 +44,10 @@ export MPICH_CC = $(CC)
 export CC MPICC MPIRUN WARNINGS ASAN TSAN
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-sources := $(wildcard src/*.c) $(filter-out src/cuda/%,$(wildcard src/*/*.c))
+sources := $(wildcard src/*.c) $(filter-out src/cuda/% src/preload/%,$(wildcard src/*/*.c))
 SO := $(BUILD)/lib/libronde.so.$(VERSION)
 A := $(BUILD)/lib/libronde.a
+PRELOAD := $(BUILD)/lib/libronde-mpi.so
 benchmarks := $(patsubst benchmarks/%.c,$(BUILD)/bin/ronde-%,$(wildcard benchmarks/*.c))
 examples := $(patsubst examples/%.c,$(BUILD)/bin/%,$(wildcard examples/*.c))
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit_*.c test/mpi_*.c))
@@ -62,9 +63,9 @@ endif
 .PHONY: all tests mpich-tests deps demo check bench install format clean help FORCE
 .SECONDARY:
 
-all: $(SO) $(A) $(benchmarks) $(examples)
+all: $(SO) $(A) $(PRELOAD) $(benchmarks) $(examples)
 tests: $(unit_tests) $(rank_tests)
-mpich-tests: $(mpich_tests)
+mpich-tests: $(mpich_tests) $(PRELOAD)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(call say,CC)
@@ -84,6 +85,12 @@ $(A): $(call objects,$(sources))
 	$(Q)mkdir -p $(@D) && rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
+# The drop-in for MPI programs has of the archive what it needs, and shows MPI's names only.
+$(PRELOAD): $(call objects,$(wildcard src/preload/*.c)) $(A) src/preload/preload.map
+	$(call say,LINK)
+	$(Q)$(MPICC) -shared -pthread $(SANITIZE) $(LDFLAGS) $(LDFLAGS_SO) -Wl,-soname,$(@F) \
+		-Wl,--version-script=src/preload/preload.map -o $@ $(filter %.o,$^) $(A) $(LIBS)
+
 # A program is X.c and what the folder X beside it holds. Examples link as a user's program would;
 # benchmarks and tests, some of which measure or prove a single room, link the archive.
 link = $(Q)mkdir -p $(@D) && $(MPICC) -pthread $(SANITIZE) $(LDFLAGS) -o $@ $(filter %.o,$^)
@@ -95,6 +102,8 @@ $(benchmarks): $(BUILD)/bin/ronde-%: $(BUILD)/obj/benchmarks/%.o \
 		$$(call objects,$$(wildcard benchmarks/$$*/*.c)) $(A)
 	$(call say,LINK)
 	$(link) $(A) $(LIBS)
+# unit_sim proves what ronde-sim is made of.
+$(BUILD)/test/unit_sim: $(call objects,$(wildcard benchmarks/sim/*.c))
 $(unit_tests) $(rank_tests): $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(BUILD)/obj/test/check.o $(A)
 	$(call say,LINK)
 	$(link) $(A) $(LIBS)
@@ -132,7 +141,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig
 	install -m 644 include/*.h $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(A) $(DESTDIR)$(LIBDIR)
-	install -m 755 $(SO) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(SO) $(PRELOAD) $(DESTDIR)$(LIBDIR)
 	ln -sf $(notdir $(SO)) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libronde.so
 	install -m 755 $(tools) programs/ronde-trace $(DESTDIR)$(PREFIX)/bin
@@ -142,7 +151,7 @@ install: all
 	sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(LIBDIR)|' -e 's|@version@|$(VERSION)|' \
 		-e 's|@private@|$(filter -L% -l%,$(shell $(MPICC) -show)) -pthread $(LIBS)|' \
 		ronde.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/ronde.pc
-tools = $(filter %/ronde-info %/ronde-perf,$(benchmarks))
+tools = $(filter %/ronde-info %/ronde-perf %/ronde-sim,$(benchmarks))
 
 format:
 	clang-format -i $(shell find include src test benchmarks examples -name '*.[ch]')

@@ -88,8 +88,8 @@ _Static_assert(RONDE__PROGRESS_CALLER == 2 && RONDE__LOG_DEBUG == 3 && RONDE__SI
 
 static const char prefix[] = "RONDE_";
 
-/* Variables that belong to the tests and benchmarks. */
-static const char *const foreign[] = {"RONDE_TEST_", "RONDE_BENCH_"};
+/* Variables that belong to the tests, the benchmarks, and the drop-in for MPI programs. */
+static const char *const foreign[] = {"RONDE_TEST_", "RONDE_BENCH_", "RONDE_MPI"};
 
 /* What shared memory and the choice of algorithms rest on. */
 static const char *const alike[] = {"slice_bytes",       "slots",
