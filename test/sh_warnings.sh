@@ -12,7 +12,7 @@ failed=0
 check() { # compiler file
     case $2 in
     examples/*) includes="-Iinclude $mpi" ;;
-    src/net/* | test/* | benchmarks/*) includes="-Iinclude -Isrc $mpi" ;;
+    src/net/* | src/preload/* | test/* | benchmarks/*) includes="-Iinclude -Isrc $mpi" ;;
     *) includes="-Iinclude -Isrc" ;;
     esac
     # shellcheck disable=SC2086

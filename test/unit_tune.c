@@ -245,9 +245,11 @@ static void full_tables_are_left_alone(void)
     snprintf(settings, sizeof(settings), "autotune=on;tuning_file=%s", path);
     FILE *file = fopen(path, "w");
     CHECK(file);
-    fputs("allreduce=0-@9:ring,0-@9:ring,0-@9:ring,0-@9:ring,0-@9:ring,0-@9:ring,0-@9:ring,"
-          "0-@9:ring,0-@9:ring,0-@9:ring\n",
-          file);
+    struct select_table defaults;
+    CHECK(ronde__select_read(&defaults, "") == RONDE_OK);
+    for (int row = defaults.rows; row < RONDE__SELECT_ROWS; row++)
+        fprintf(file, "%s0-@9:ring", row > defaults.rows ? "," : "allreduce=");
+    fputs("\n", file);
     fclose(file);
     CHECK_SAYING(start(&run, &plain, settings, 0) == RONDE_OK, "%s", ronde_last_error());
     int ended = run_job(&run, &plain);
