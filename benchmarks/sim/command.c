@@ -281,6 +281,7 @@ static const char help_text[] =
     "  --model WHICH     events, formula, or auto: events up to 600000 messages (auto)\n"
     "  --json FILE       write an array with an object a row\n"
     "  --within PERCENT  select: end with 1 where a choice is further from the best\n"
+    "  -h, --help        print this\n"
     "\n"
     "the machine\n"
     "  --alpha US        an empty message, from start to end (50)\n"
