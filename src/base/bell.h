@@ -1,4 +1,5 @@
-/* The one wait primitive: a bell that sleeps on a futex, and a loop that spins (or yields) a little first.
+/* The one wait primitive: a bell that sleeps on a futex, and a loop that first spins, or yields,
+ * a little.
  *
  * Whoever waits is a state machine with a step. Whoever changes what a step looks at publishes the
  * change with a release store and then rings the bell of each rank that may care. Ringing costs a
@@ -38,11 +39,11 @@ struct patience {
     int64_t spin_now_ns; /* how long it pays now: halved when spinning was in vain (the peer has no
                             CPU, or computes), doubled when it was not. Kept between waits where
                             the structure is. */
-    int64_t
-        spin_before_ns; /* what to go back to where trying to spin longer is in vain; 0: not tried */
-    int yields;         /* 1: the CPU is given away between looks, since ranks outnumber CPUs */
-    int64_t nap_ns;     /* longest sleep, for what rings no bell (MPI); 0: until rung */
-    int64_t deadline_ns; /* ronde__now_ns at which to give up; 0: never */
+    int64_t spin_before_ns; /* what to go back to where spinning longer, as a trial, was in vain;
+                               0: it is not tried */
+    int yields;             /* 1: the CPU is given away between looks: ranks outnumber CPUs */
+    int64_t nap_ns;         /* longest sleep, for what rings no bell (MPI); 0: until rung */
+    int64_t deadline_ns;    /* ronde__now_ns at which to give up; 0: never */
 };
 
 /* Calls step until it returns DONE or an error, and returns that; RONDE_PENDING at the deadline.
@@ -50,9 +51,9 @@ struct patience {
 int32_t ronde__wait_for(struct bell *bell, struct patience *patience, ronde__step_function *step,
                         void *state);
 
-/* The patience of a caller among `ranks` ranks of this node. spin_us < 0: chosen here. Where the ranks
- * outnumber the usable CPUs, spinning gives the CPU away between two looks: whoever it waits for may
- * want it, and switching to it costs a tenth of a futex's sleep and wake-up. */
+/* The patience of a caller among `ranks` ranks of this node. spin_us < 0: chosen here. Where the
+ * ranks outnumber the usable CPUs, the CPU is given away between two looks: whoever is waited for
+ * may want it. */
 struct patience ronde__patience(int ranks, double spin_us);
 
 #endif
