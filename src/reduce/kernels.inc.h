@@ -20,6 +20,24 @@
 
 enum { UNROLL = 4 }; /* of 2, 4 and 8 the one that no type, width or n lost much by */
 
+#ifndef STREAM
+#define STREAM(p, v) (*(at_u8 *)(p) = (v))
+#define STREAM_END() ((void)0)
+#endif
+
+/* What was just stored, a second time. It is forwarded to this load before it is in any cache. */
+INLINE void repeat(char *to, const char *from, int vectors, int past)
+{
+#pragma GCC unroll 8
+    for (int i = 0; i < vectors; i++) {
+        v_u8 v = *(const at_u8 *)(from + i * WIDTH);
+        if (past)
+            STREAM(to + i * WIDTH, v);
+        else
+            *(at_u8 *)(to + i * WIDTH) = v;
+    }
+}
+
 #define T b8
 #include "reduce/loop.inc.h"
 #define T s8
@@ -55,7 +73,6 @@ enum { UNROLL = 4 }; /* of 2, 4 and 8 the one that no type, width or n lost much
 
 /* ---- the copy -------------------------------------------------------------------------------- */
 
-#ifdef STREAM
 /* Whole cache lines, so that none is read before it is written. */
 static void copy(void *dst, const void *src, size_t bytes)
 {
@@ -74,12 +91,6 @@ static void copy(void *dst, const void *src, size_t bytes)
     STREAM_END();
     memcpy(to + at, from + at, bytes - at);
 }
-#else
-static void copy(void *dst, const void *src, size_t bytes)
-{
-    memcpy(dst, src, bytes);
-}
-#endif
 
 /* ---- the table ------------------------------------------------------------------------------- */
 

@@ -49,13 +49,24 @@ INLINE void OF(run)(char *dst, const char *const *sources, int n, size_t bytes, 
 {
     /* A copy that no store can change keeps the factors in registers. */
     const struct recipe recipe = *shared;
+    const int past = recipe.past && (uintptr_t)recipe.also % WIDTH == 0;
     size_t at = 0;
-    for (; bytes - at >= STRIDE; at += STRIDE)
+    for (; bytes - at >= STRIDE; at += STRIDE) {
         OF(step)(dst, sources, n, at, UNROLL, op, kind, &recipe);
-    for (; bytes - at >= WIDTH; at += WIDTH)
+        if (recipe.also)
+            repeat(recipe.also + at, dst + at, UNROLL, past);
+    }
+    for (; bytes - at >= WIDTH; at += WIDTH) {
         OF(step)(dst, sources, n, at, 1, op, kind, &recipe);
+        if (recipe.also)
+            repeat(recipe.also + at, dst + at, 1, past);
+    }
     if (bytes > at)
         OF(rest)(dst, sources, n, at, bytes - at, op, kind, &recipe);
+    if (bytes > at && recipe.also)
+        memcpy(recipe.also + at, dst + at, bytes - at);
+    if (past)
+        STREAM_END();
 }
 
 #define KERNEL(name, op, kind) \

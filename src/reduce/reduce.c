@@ -174,26 +174,43 @@ static enum kind kind_of(const struct reduction *reduction, const double *weight
     return divides ? KIND_DIVIDE : KIND_TIMES;
 }
 
-void ronde__reduce_weighted(const struct reduction *reduction, void *dst,
-                            const void *const *sources, const double *weights, int n, size_t count)
+static void plain_copy(void *dst, const void *src, size_t bytes)
+{
+    memcpy(dst, src, bytes);
+}
+
+void ronde__reduce_to(const struct reduction *reduction, const struct destination *to,
+                      const void *const *sources, const double *weights, int n, size_t count)
 {
     if (count == 0)
         return;
-    if (n == 1 && !weights && ronde__reduction_is_copy(reduction)) {
-        if (dst != sources[0])
-            memcpy(dst, sources[0], count * ronde_dtype_bytes(reduction->dtype));
-        return;
-    }
     int32_t op = reduction->op, dtype = reduction->dtype;
     const struct kernels *kernels = ronde__kernels();
-    if (!ronde__dtype_is_float(dtype) && (weights || !only_combines(reduction))) {
-        ronde__integers_reduce(reduction, kernels->run[KIND_PLAIN][op][dtype], dst, sources,
+    size_t bytes = count * ronde_dtype_bytes(dtype);
+    int copies = n == 1 && !weights && ronde__reduction_is_copy(reduction);
+    if (copies && to->dst != sources[0])
+        memcpy(to->dst, sources[0], bytes);
+    int integers = !ronde__dtype_is_float(dtype) && (weights || !only_combines(reduction));
+    if (integers)
+        ronde__integers_reduce(reduction, kernels->run[KIND_PLAIN][op][dtype], to->dst, sources,
                                weights, n, count);
+    if (copies || integers) {
+        if (to->also)
+            (to->past ? kernels->copy : plain_copy)(to->also, to->dst, bytes);
         return;
     }
     struct recipe recipe;
     enum kind kind = kind_of(reduction, weights, &recipe);
-    kernels->run[kind][op][dtype](&recipe, dst, sources, n, count);
+    recipe.also = to->also;
+    recipe.past = to->also && to->past;
+    kernels->run[kind][op][dtype](&recipe, to->dst, sources, n, count);
+}
+
+void ronde__reduce_weighted(const struct reduction *reduction, void *dst,
+                            const void *const *sources, const double *weights, int n, size_t count)
+{
+    const struct destination to = {.dst = dst};
+    ronde__reduce_to(reduction, &to, sources, weights, n, count);
 }
 
 void ronde__reduce(const struct reduction *reduction, void *dst, const void *const *sources, int n,

@@ -48,6 +48,18 @@ void ronde__reduce(const struct reduction *reduction, void *dst, const void *con
 void ronde__reduce_weighted(const struct reduction *reduction, void *dst,
                             const void *const *sources, const double *weights, int n, size_t count);
 
+/* Where a result goes: to `dst`, and in the same pass a second time to `also`, where that is not
+ * NULL, through the caches or past them. `also` may be equal to any one source, too. */
+struct destination {
+    void *dst;
+    void *also;
+    int past;
+};
+
+/* The same, to one or two places. */
+void ronde__reduce_to(const struct reduction *reduction, const struct destination *to,
+                      const void *const *sources, const double *weights, int n, size_t count);
+
 /* Fills dst with what changes no value that it is combined with, whichever side it is on: what a
  * rank without data contributes. It counts as scaled already, so among sources it needs a prescale
  * (times weight) of 1; a sum's is -0.0, which leaves even a zero's sign alone. */
