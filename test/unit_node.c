@@ -6,6 +6,7 @@
 /* ronde-test: timeout=180 */
 #include <stdio.h>
 
+#include "collectives/node_stages.h"
 #include "node_team.h"
 #include "reference.h"
 #include "shm/slots.h"
@@ -214,30 +215,43 @@ static size_t bytes_of_all(const struct trial *trial)
     return bytes;
 }
 
-/* 1 where nobody's private memory is needed. */
-static int all_in_arena(const struct trial *trial, int ranks)
+/* 1 where a rank's private memory is not needed. */
+static int is_in_arena(const struct trial *trial, int rank)
 {
-    for (int rank = 0; rank < ranks; rank++)
-        for (int i = 0; i < trial->pieces; i++) {
-            int wanted = !has(trial->unwanted[i], rank);
-            unsigned outs = trial->in_place ? trial->in_arena : trial->out_in_arena;
-            if (trial->counts[i] && ((!has(trial->absent, rank) && !has(trial->in_arena, rank)) ||
-                                     (wanted && !has(outs, rank))))
-                return 0;
-        }
+    for (int i = 0; i < trial->pieces; i++) {
+        int wanted = !has(trial->unwanted[i], rank);
+        unsigned outs = trial->in_place ? trial->in_arena : trial->out_in_arena;
+        if (trial->counts[i] && ((!has(trial->absent, rank) && !has(trial->in_arena, rank)) ||
+                                 (wanted && !has(outs, rank))))
+            return 0;
+    }
     return 1;
+}
+
+/* How many ranks say that the operation can be zero-copy: between small and large it is not worth
+ * it to a rank without a CPU of its own. */
+static int how_many_in_arena(const struct trial *trial, int ranks, int is_medium)
+{
+    int n = 0;
+    for (int rank = 0; rank < ranks; rank++)
+        n += is_in_arena(trial, rank) && !(is_medium && ranks == TEAM_SLEEPY && rank == 2);
+    return n;
 }
 
 /* How many slices the operation counts, which tells the path it takes. */
 static uint64_t reduction_slices(const struct trial *trial, int ranks)
 {
-    size_t bytes = bytes_of_all(trial);
-    int is_small = bytes <= SLOTS_SMALL_BYTES || ranks == 1;
-    if (trial->kind != TO_WIRE && (is_small || trial->kind == BARRIER))
+    size_t bytes = bytes_of_all(trial), slices = (bytes + TEAM_SLICE_BYTES - 1) / TEAM_SLICE_BYTES;
+    int is_allreduce = trial->kind == ALLREDUCE;
+    int is_small = bytes <= SLOTS_SMALL_BYTES, is_medium = is_small && bytes >= NODE_MEDIUM_BYTES;
+    if (trial->kind == TO_WIRE)
+        return slices;
+    if (trial->kind == BARRIER || ranks == 1 || (is_small && !(is_allreduce && is_medium)))
         return 0;
-    if (trial->kind == ALLREDUCE && all_in_arena(trial, ranks))
+    int in_arena = is_allreduce ? how_many_in_arena(trial, ranks, is_medium) : 0;
+    if (in_arena == ranks)
         return 1;
-    return (bytes + TEAM_SLICE_BYTES - 1) / TEAM_SLICE_BYTES;
+    return is_medium && !in_arena ? 0 : slices;
 }
 
 static int run_reduction(const struct trial *trial, struct team *team, struct node *node,
@@ -556,12 +570,23 @@ static void exchanges_move_whatever_is_wanted(void)
         team_run(team_sizes[i], i % 3, try_exchanges);
 }
 
-/* ---- output larger than the caches ----------------------------------------------------------- */
+/* ---- past the caches ------------------------------------------------------------------------- */
 
-enum { LARGE = 9 << 20 }; /* two of them are stored past the caches, one is not */
+/* Large enough that the choice is learnt. */
+enum { LARGE = 2 << 20 };
+
+/* As if it had been learnt, and most stores of the next operation go that way. */
+static void have_learnt(struct node *node, int past)
+{
+    const struct stores learnt = {.past = past, .count = 2 * STORES_SAMPLES};
+    node->to_slots = learnt;
+    for (int kind = 0; kind < NODE_OUTS; kind++)
+        for (int size = 0; size < NODE_OUT_SIZES; size++)
+            node->to_out[kind][size] = learnt;
+}
 
 /* Rank 1 does not want the second piece. `in` and `out` hold both. */
-static void reduce_large(struct team *team, struct node *node, const char *in, char *out)
+static void reduce_large(struct team *team, struct node *node, const char *in, char *out, int past)
 {
     struct reduction sum = ronde__reduction(RONDE_UINT8, RONDE_SUM, 1, 1, 2);
     struct piece pieces[2] = {{in, out, LARGE}, {in + LARGE, out + LARGE, LARGE}};
@@ -573,8 +598,9 @@ static void reduce_large(struct team *team, struct node *node, const char *in, c
                              .element_bytes = 1,
                              .reduction = &sum};
     memset(out, 0xAA, 2 * (size_t)LARGE);
+    have_learnt(node, past);
     ronde__node_start_allreduce(node, &work);
-    CHECK(node->streams == (node->me == 0));
+    CHECK(node->out_past == past);
     CHECK(team_finish(team, node));
     for (size_t i = 0; i < 2 * (size_t)LARGE; i++) {
         int wanted = i < LARGE || node->me == 0;
@@ -584,12 +610,13 @@ static void reduce_large(struct team *team, struct node *node, const char *in, c
 }
 
 /* Everybody takes both ranks' halves. */
-static void gather_large(struct team *team, struct node *node, const char *in, char *out)
+static void gather_large(struct team *team, struct node *node, const char *in, char *out, int past)
 {
     struct piece mine = {in + (node->me ? LARGE : 0), NULL, LARGE};
     const struct node_run runs[] = {{LARGE, 0, LARGE, out}, {LARGE, 0, LARGE, out + LARGE}};
+    have_learnt(node, past);
     ronde__node_start_exchange(node, runs, &mine, 1);
-    CHECK(node->streams);
+    CHECK(node->out_past == past);
     CHECK(team_finish(team, node));
     CHECK(!memcmp(out, in, 2 * (size_t)LARGE));
 }
@@ -601,13 +628,15 @@ static void try_large(struct team *team, struct node *node, char *const *areas)
     CHECK(in && out);
     for (size_t i = 0; i < 2 * (size_t)LARGE; i++)
         in[i] = (char)(i % PERIOD);
-    reduce_large(team, node, in, out);
-    gather_large(team, node, in, out);
+    for (int past = 0; past < 2; past++) {
+        reduce_large(team, node, in, out, past);
+        gather_large(team, node, in, out, past);
+    }
     free(in);
     free(out);
 }
 
-static void large_output_goes_past_the_caches(void)
+static void data_may_go_past_the_caches(void)
 {
     team_run(2, 0, try_large);
 }
@@ -667,7 +696,7 @@ int main(void)
     RUN(a_piece_may_be_wanted_by_one_rank_only);
     RUN(counts_may_lie_on_either_side_of_every_limit);
     RUN(exchanges_move_whatever_is_wanted);
-    RUN(large_output_goes_past_the_caches);
+    RUN(data_may_go_past_the_caches);
     RUN(operations_of_all_kinds_follow_each_other);
     return check_result();
 }

@@ -47,13 +47,53 @@ int32_t ronde__node_step(void *state)
     return node->stage(node);
 }
 
-int ronde__node_wants_much(const struct node_work *work)
+/* ---- beginning ------------------------------------------------------------------------------- */
+
+static size_t wanted_bytes(const struct node_work *work)
 {
     size_t bytes = work->count * work->element_bytes;
     for (int32_t i = 0; i < work->piece_count; i++)
         if (!work->pieces[i].out)
             bytes -= work->pieces[i].count * work->element_bytes;
-    return bytes >= NODE_STREAM_BYTES;
+    return bytes;
+}
+
+void ronde__node_expect_out(struct node *node, int kind, size_t bytes)
+{
+    enum { LEAST = 16 << 10 };
+    int size = 0;
+    while (size + 1 < NODE_OUT_SIZES && bytes >= (size_t)LEAST << 2 * (size + 1))
+        size++;
+    node->out = &node->to_out[kind][size];
+    node->out_past = node->out->past;
+}
+
+void ronde__node_begin(struct node *node, const struct node_work *work)
+{
+    node->work = *work;
+    node->operation++;
+    node->out = NULL;
+    node->out_past = 0;
+    if (work->count * work->element_bytes < NODE_TRY_PAST_BYTES)
+        return;
+    size_t bytes = wanted_bytes(work);
+    if (bytes >= NODE_TRY_PAST_BYTES)
+        ronde__node_expect_out(node, NODE_OUT_PRIVATE, bytes);
+}
+
+void ronde__node_begin_out(struct node *node, size_t bytes)
+{
+    if (node->out)
+        node->out_past = ronde__stores_begin(node->out, bytes);
+}
+
+void ronde__node_end_out(struct node *node, size_t bytes)
+{
+    enum { PERCENT = 110 }; /* who reads the results finds them in memory, not in a cache */
+    if (!node->out)
+        return;
+    ronde__stores_end(node->out, node->out_past, bytes, PERCENT / 100.0);
+    node->out_past = node->out->past;
 }
 
 /* ---- arriving -------------------------------------------------------------------------------- */
@@ -158,17 +198,41 @@ int32_t ronde__node_leave(struct node *node)
 
 /* ---- pieces ---------------------------------------------------------------------------------- */
 
-void ronde__node_gather(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
-                        char *place)
+static void copy(char *to, const char *from, size_t bytes, int past)
+{
+    if (past)
+        ronde__copy_streaming(to, from, bytes);
+    else
+        memcpy(to, from, bytes);
+}
+
+static void gather(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
+                   char *place, int past)
 {
     size_t size = node->work.element_bytes;
     while (from < to) {
         size_t run = ronde__piece_seek(cursor, from);
         run = run < to - from ? run : to - from;
-        memcpy(place, cursor->piece->in + (from - cursor->start) * size, run * size);
+        copy(place, cursor->piece->in + (from - cursor->start) * size, run * size, past);
         place += run * size;
         from += run;
     }
+}
+
+void ronde__node_gather(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
+                        char *place)
+{
+    gather(node, cursor, from, to, place, 0);
+}
+
+void ronde__node_fill_slot(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
+                           char *place)
+{
+    enum { GAIN = 2 }; /* readers that share a cache with this core gain about as much from it */
+    size_t bytes = (to - from) * node->work.element_bytes;
+    int past = ronde__stores_begin(&node->to_slots, bytes);
+    gather(node, cursor, from, to, place, past);
+    ronde__stores_end(&node->to_slots, past, bytes, GAIN);
 }
 
 void ronde__node_scatter(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
@@ -188,8 +252,5 @@ void ronde__node_scatter(struct node *node, struct piece_cursor *cursor, size_t 
 
 void ronde__node_copy_out(const struct node *node, char *out, const char *from, size_t bytes)
 {
-    if (node->streams)
-        ronde__copy_streaming(out, from, bytes);
-    else
-        memcpy(out, from, bytes);
+    copy(out, from, bytes, node->out_past);
 }

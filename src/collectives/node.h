@@ -10,6 +10,7 @@
 #define RONDE_COLLECTIVES_NODE_H
 
 #include "base/piece.h"
+#include "collectives/stores.h"
 #include "reduce/reduce.h"
 #include "shm/arena.h"
 #include "shm/slots.h"
@@ -39,6 +40,9 @@ struct node_run {
     char *out; /* ... here */
 };
 
+/* What is learnt of storing results: where they are, and sizes four times apart, from 16 KiB up. */
+enum { NODE_OUT_PRIVATE, NODE_OUT_ARENA, NODE_OUT_IN_PLACE, NODE_OUTS, NODE_OUT_SIZES = 6 };
+
 /* A rank's own view of its node in one communicator. */
 struct node {
     int me, ranks;
@@ -57,15 +61,19 @@ struct node {
     uint64_t slices;             /* slices of this operation */
     uint64_t next_in, next_reduce, next_out;
     struct piece_cursor in_at, reduce_at, out_at;
-    size_t at;             /* how far the zero-copy pass has come */
-    int streams;           /* the output is stored past the caches */
-    int contributors;      /* sources of a reduction ... */
-    int own;               /* ... which of them is mine; -1: none */
-    int *members;          /* [contributors] their local ranks, in order */
-    const double *weights; /* [contributors] NULL: none */
-    double *some_weights;  /* [ranks] scratch: of those present */
-    const void **sources;  /* [ranks] scratch */
-    char **places;         /* [ranks] scratch */
+    size_t at;              /* how far the zero-copy pass has come */
+    struct stores to_slots; /* how to store into the slots */
+    struct stores to_out[NODE_OUTS]
+                        [NODE_OUT_SIZES]; /* ... and results, by what they are and their size */
+    struct stores *out;                   /* of the running operation; NULL: through the caches */
+    int out_past;                         /* results go past the caches now */
+    int contributors;                     /* sources of a reduction ... */
+    int own;                              /* ... which of them is mine; -1: none */
+    int *members;                         /* [contributors] their local ranks, in order */
+    const double *weights;                /* [contributors] NULL: none */
+    double *some_weights;                 /* [ranks] scratch: of those present */
+    const void **sources;                 /* [ranks] scratch */
+    char **places;                        /* [ranks] scratch */
 };
 
 /* slots: laid out by the caller, shared by `ranks` ranks. spins: 1 where each rank has a CPU, so

@@ -4,7 +4,8 @@
  *   small     n <= 16 KiB. Everybody writes its data into its small slot and announces it;
  *             everybody reduces all p slots for itself. One synchronisation; reads p n per rank.
  *             Up to 52 bytes travel in the line of the announcement.
- *   zero-copy all tensors of all ranks lie in arenas (node_arena.c).
+ *   zero-copy all tensors of all ranks lie in arenas (node_arena.c); from 4 KiB where each rank has
+ *             a CPU, else from 16 KiB.
  *   slices    private memory. A pipeline over slices of the slots, three stages a slice:
  *               in       copy what the others shall reduce into my slot
  *               reduce   my share of the slice, from the others' slots and my own memory, into my
@@ -48,25 +49,76 @@ static inline void begin(struct node *node, const struct node_work *work)
         choose_sources(node); /* else they are all, as before */
 }
 
-/* Reduces [from, to) of the virtual buffer: the others' data lie at node->places, in the order of
- * the sources, `offset` bytes along; mine in the pieces. The result goes to `place`, contiguous,
- * or, where that is NULL, to the pieces. */
-static void reduce_run(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
-                       size_t offset, char *place)
+/* Points the sources at `count` elements: the others' lie at node->places, in the order of the
+ * sources, `offset` bytes along; mine at `mine`. */
+static void point_sources(struct node *node, const char *mine, size_t offset)
+{
+    for (int i = 0; i < node->contributors; i++)
+        node->sources[i] = node->places[i] + offset;
+    if (node->own >= 0)
+        node->sources[node->own] = mine;
+}
+
+/* Of a reduction: one run of contiguous elements, to `out` (this rank's memory; NULL: not wanted)
+ * and to `place`. */
+typedef void reduce_function(struct node *node, char *out, char *place, size_t count);
+
+/* Reduces [from, to) of the virtual buffer, which begins `offset` bytes along the others' data and
+ * `place`, run by run. */
+static void reduce_runs(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
+                        size_t offset, char *place, reduce_function *function)
 {
     size_t size = node->work.element_bytes;
     for (size_t at = from; at < to;) {
         size_t run = ronde__piece_seek(cursor, at);
         run = run < to - at ? run : to - at;
-        size_t in_piece = (at - cursor->start) * size, done = (at - from) * size;
-        if (place || cursor->piece->out) {
-            for (int i = 0; i < node->contributors; i++)
-                node->sources[i] = node->places[i] + offset + done;
-            if (node->own >= 0)
-                node->sources[node->own] = cursor->piece->in + in_piece;
-            ronde__node_combine(node, place ? place + done : cursor->piece->out + in_piece, run);
-        }
+        size_t in_piece = (at - cursor->start) * size, done = (at - from) * size + offset;
+        char *out = cursor->piece->out ? cursor->piece->out + in_piece : NULL;
+        point_sources(node, cursor->piece->in + in_piece, done);
+        function(node, out, place ? place + done : NULL, run);
         at += run;
+    }
+}
+
+static void reduce_to_out(struct node *node, char *out, char *place, size_t count)
+{
+    (void)place;
+    if (out)
+        ronde__node_combine(node, out, count);
+}
+
+static void reduce_to_place(struct node *node, char *out, char *place, size_t count)
+{
+    (void)out;
+    ronde__node_combine(node, place, count);
+}
+
+/* Both in one pass where that can be: then stores go on while the next data come from the others'
+ * caches, and the result is not read again. */
+static void reduce_to_both(struct node *node, char *out, char *place, size_t count)
+{
+    enum { BLOCK = 8192 };
+    _Alignas(64) char own[BLOCK];
+    int past = node->to_slots.past;
+    if (!past) {
+        ronde__node_combine_to(node, &(struct destination){place, out, node->out_past}, count);
+        return;
+    }
+    if (out && !node->out_past) {
+        ronde__node_combine_to(node, &(struct destination){out, place, 1}, count);
+        return;
+    }
+    const size_t block = BLOCK / node->work.element_bytes;
+    for (size_t run; count; count -= run) {
+        run = count < block ? count : block;
+        size_t bytes = run * node->work.element_bytes;
+        ronde__node_combine_to(node, &(struct destination){own, place, 1}, run);
+        if (out)
+            ronde__copy_streaming(out, own, bytes);
+        for (int i = 0; i < node->contributors; i++)
+            node->sources[i] = (const char *)node->sources[i] + bytes;
+        place += bytes;
+        out = out ? out + bytes : NULL;
     }
 }
 
@@ -81,20 +133,24 @@ static int32_t small_reduce(struct node *node)
     for (int i = 0; i < node->contributors; i++)
         node->places[i] = ronde__node_small(ronde__node_arrival(node, node->members[i]), bytes);
     struct piece_cursor cursor = ronde__node_first_piece(node);
-    reduce_run(node, &cursor, 0, node->work.count, 0, NULL);
+    reduce_runs(node, &cursor, 0, node->work.count, 0, NULL, reduce_to_out);
     ronde__node_ring_late(node);
     return RONDE__DONE;
+}
+
+static void fill_small(struct node *node, struct arrival *mine)
+{
+    size_t bytes = node->work.count * node->work.element_bytes;
+    struct piece_cursor cursor = ronde__node_first_piece(node);
+    if (node->own >= 0)
+        ronde__node_gather(node, &cursor, 0, node->work.count, ronde__node_small(mine, bytes));
 }
 
 static int32_t small_arrive(struct node *node)
 {
     if (!ronde__node_all_arrived(node, node->operation - 1))
         return RONDE__IDLE;
-    size_t bytes = node->work.count * node->work.element_bytes;
-    struct piece_cursor cursor = ronde__node_first_piece(node);
-    if (node->own >= 0)
-        ronde__node_gather(node, &cursor, 0, node->work.count,
-                           ronde__node_small(ronde__node_arrival(node, node->me), bytes));
+    fill_small(node, ronde__node_arrival(node, node->me));
     ronde__node_arrive_quietly(node);
     node->stage = small_reduce;
     int32_t said = small_reduce(node);
@@ -113,15 +169,14 @@ static int slice_in(struct node *node)
     ronde__node_share(node, to - from, node->me, &my_from, &my_to);
     if (node->own >= 0) {
         char *slot = ronde__slots_slice(&node->slots, node->me, slice);
-        ronde__node_gather(node, &node->in_at, from, from + my_from, slot);
-        ronde__node_gather(node, &node->in_at, from + my_to, to, slot + my_to * size);
+        ronde__node_fill_slot(node, &node->in_at, from, from + my_from, slot);
+        ronde__node_fill_slot(node, &node->in_at, from + my_to, to, slot + my_to * size);
     }
     node->next_in++;
     ronde__node_publish(node, &ronde__node_mine(node)->in, slice + 1);
     return 1;
 }
 
-/* Result to my slot, and from there, still in the first cache, to my memory. */
 static int slice_reduce(struct node *node, char *wire)
 {
     uint64_t slice = node->slice + node->next_reduce;
@@ -132,16 +187,9 @@ static int slice_reduce(struct node *node, char *wire)
     ronde__node_share(node, to - from, node->me, &my_from, &my_to);
     for (int i = 0; i < node->contributors; i++)
         node->places[i] = ronde__slots_slice(&node->slots, node->members[i], slice);
-    char *result = wire ? wire + from * size : ronde__slots_slice(&node->slots, node->me, slice);
-    struct piece_cursor scatter_at = node->reduce_at;
-    const size_t block = 8192 / size;
-    for (size_t at = my_from; at < my_to; at += block) {
-        size_t stop = my_to - at < block ? my_to : at + block;
-        char *place = result + at * size;
-        reduce_run(node, &node->reduce_at, from + at, from + stop, at * size, place);
-        if (!wire)
-            ronde__node_scatter(node, &scatter_at, from + at, from + stop, place);
-    }
+    char *place = wire ? wire + from * size : ronde__slots_slice(&node->slots, node->me, slice);
+    reduce_runs(node, &node->reduce_at, from + my_from, from + my_to, my_from * size, place,
+                wire ? reduce_to_place : reduce_to_both);
     node->next_reduce++;
     ronde__node_publish(node, &ronde__node_mine(node)->reduced, slice + 1);
     return 1;
@@ -155,6 +203,7 @@ static int slice_out(struct node *node)
         return 0;
     size_t from, to, size = node->work.element_bytes;
     ronde__node_slice(node, node->next_out, &from, &to);
+    ronde__node_begin_out(node, (to - from) * size);
     for (int rank = 0; rank < node->ranks; rank++) {
         size_t share_from, share_to;
         ronde__node_share(node, to - from, rank, &share_from, &share_to);
@@ -163,6 +212,7 @@ static int slice_out(struct node *node)
             ronde__node_scatter(node, &node->out_at, from + share_from, from + share_to,
                                 slot + share_from * size);
     }
+    ronde__node_end_out(node, (to - from) * size);
     node->next_out++;
     ronde__node_publish(node, &ronde__node_mine(node)->out, slice + 1);
     return 1;
@@ -211,6 +261,42 @@ static int32_t large_arrive(struct node *node)
     return RONDE__MOVED;
 }
 
+/* ---- choosing between small and zero-copy ---------------------------------------------------- */
+
+/* Where some said that they are in the arena and some did not, the former have nothing in their
+ * small slots. */
+static int32_t medium_choose(struct node *node)
+{
+    if (!ronde__node_all_answered(node))
+        return RONDE__IDLE;
+    int in_arena = 0;
+    for (int rank = 0; rank < node->ranks; rank++)
+        in_arena += ronde__node_arrival(node, rank)->word != 0;
+    if (!in_arena)
+        return small_reduce(node);
+    ronde__node_ring_late(node);
+    if (in_arena == node->ranks)
+        ronde__node_begin_in_arena(node);
+    else
+        begin_in_slices(node);
+    return RONDE__MOVED;
+}
+
+static int32_t medium_arrive(struct node *node)
+{
+    if (!ronde__node_all_arrived(node, node->operation - 1))
+        return RONDE__IDLE;
+    struct arrival *mine = ronde__node_arrival(node, node->me);
+    /* Where ranks share a CPU, a second synchronisation costs more than small slots. */
+    mine->word = node->polls ? ronde__node_fill_board(node) : 0;
+    if (!mine->word)
+        fill_small(node, mine);
+    ronde__node_arrive_quietly(node);
+    node->stage = medium_choose;
+    int32_t said = medium_choose(node);
+    return said == RONDE__IDLE ? RONDE__MOVED : said;
+}
+
 /* ---- alone on the node ----------------------------------------------------------------------- */
 
 static int32_t alone(struct node *node)
@@ -227,10 +313,11 @@ static int32_t alone(struct node *node)
 void ronde__node_start_allreduce(struct node *node, const struct node_work *work)
 {
     begin(node, work);
+    size_t bytes = work->count * work->element_bytes;
     if (node->ranks == 1)
         node->stage = alone;
-    else if (work->count * work->element_bytes <= SLOTS_SMALL_BYTES)
-        node->stage = small_arrive;
+    else if (bytes <= SLOTS_SMALL_BYTES)
+        node->stage = bytes < NODE_MEDIUM_BYTES ? small_arrive : medium_arrive;
     else
         node->stage = large_arrive;
 }

@@ -5,6 +5,8 @@
 #include "base/bell.h"
 #include "collectives/node_stages.h"
 
+enum { BLOCK_BYTES = 8192 }; /* a few of these, one per source, fit 48 KiB of first-level cache */
+
 uint32_t ronde__node_fill_board(struct node *node)
 {
     const struct node_work *work = &node->work;
@@ -24,16 +26,15 @@ uint32_t ronde__node_fill_board(struct node *node)
     return 1;
 }
 
-/* Is that rank's output its input? Then it was just read, and storing it past the caches saves nothing. */
+/* Is that rank's output its input? */
 static int is_in_place(const struct node *node, int rank, const struct board_entry *entry)
 {
     int contributes = !node->work.present || node->work.present[rank];
     return contributes && entry->in == entry->out;
 }
 
-/* Finds the sources, and the outputs that are wanted: first, mine in front, those that go through the
- * caches, [0, *cached); then those that do not. Returns how many they are. */
-static int find_memory(struct node *node, int32_t piece, size_t offset, int *cached)
+/* Finds the sources, and the outputs that are wanted, mine in front. Returns how many they are. */
+static int find_memory(struct node *node, int32_t piece, size_t offset)
 {
     int wanted = 0;
     for (int i = 0; i < node->contributors; i++) {
@@ -41,41 +42,53 @@ static int find_memory(struct node *node, int32_t piece, size_t offset, int *cac
         int64_t in = ronde__node_board(node, rank)[piece].in;
         node->sources[i] = ronde__node_arena_at(node, rank, in) + offset;
     }
-    for (int past = 0; past <= node->streams; past++) {
-        for (int i = 0; i < node->ranks; i++) {
-            int rank = (node->me + i) % node->ranks;
-            const struct board_entry *entry = &ronde__node_board(node, rank)[piece];
-            int goes_past = node->streams && !is_in_place(node, rank, entry);
-            if (entry->out != ARENA_NOWHERE && goes_past == past)
-                node->places[wanted++] = ronde__node_arena_at(node, rank, entry->out) + offset;
-        }
-        *cached = past ? *cached : wanted;
+    for (int i = 0; i < node->ranks; i++) {
+        int rank = (node->me + i) % node->ranks;
+        const struct board_entry *entry = &ronde__node_board(node, rank)[piece];
+        if (entry->out != ARENA_NOWHERE)
+            node->places[wanted++] = ronde__node_arena_at(node, rank, entry->out) + offset;
     }
     return wanted;
 }
 
-/* `count` elements of one piece, `offset` bytes into it: reduced into one output, or where all go
- * past the caches into a block of our own, and copied from there while it is in the first cache. */
+/* The sources combined: to the first two outputs in one pass, to the rest from the first cache. */
+static void reduce_block(struct node *node, int wanted, size_t run)
+{
+    size_t bytes = run * node->work.element_bytes;
+    struct destination to = {node->places[0], wanted > 1 ? node->places[1] : NULL, node->out_past};
+    ronde__node_combine_to(node, &to, run);
+    for (int i = 2; i < wanted; i++)
+        ronde__node_copy_out(node, node->places[i], node->places[0], bytes);
+}
+
+/* The same where my own output is to go past the caches, too: from a block of my own. */
+static void reduce_block_past(struct node *node, int wanted, size_t run)
+{
+    _Alignas(64) char own[BLOCK_BYTES];
+    size_t bytes = run * node->work.element_bytes;
+    struct destination to = {own, node->places[0], 1};
+    ronde__node_combine_to(node, &to, run);
+    for (int i = 1; i < wanted; i++)
+        ronde__copy_streaming(node->places[i], own, bytes);
+}
+
+/* `count` elements of one piece, `offset` bytes into it. */
 static void reduce_run(struct node *node, int32_t piece, size_t offset, size_t count)
 {
-    enum { BLOCK = 8192 }; /* a few of these, one per source, fit 48 KiB of first-level cache */
-    _Alignas(64) char own[BLOCK];
-    int cached, wanted = find_memory(node, piece, offset, &cached);
-    const size_t block = BLOCK / node->work.element_bytes;
-    for (size_t done = 0; wanted && done < count;) {
-        size_t run = count - done < block ? count - done : block;
+    int wanted = find_memory(node, piece, offset);
+    const struct board_entry *mine = &ronde__node_board(node, node->me)[piece];
+    int large = node->work.count * node->work.element_bytes >= NODE_LARGE_BYTES;
+    int all_past = node->out_past &&
+                   (mine->out == ARENA_NOWHERE || (large && !is_in_place(node, node->me, mine)));
+    const size_t block = wanted <= 2 && !all_past ? count : BLOCK_BYTES / node->work.element_bytes;
+    for (size_t done = 0, run; wanted && done < count; done += run) {
+        run = count - done < block ? count - done : block;
         size_t bytes = run * node->work.element_bytes;
-        char *result = cached ? node->places[0] : own;
-        ronde__node_combine(node, result, run);
-        for (int i = 1; i < cached; i++)
-            memcpy(node->places[i], result, bytes);
-        for (int i = cached; i < wanted; i++)
-            ronde__copy_streaming(node->places[i], result, bytes);
+        (all_past ? reduce_block_past : reduce_block)(node, wanted, run);
         for (int i = 0; i < wanted; i++)
             node->places[i] += bytes;
         for (int i = 0; i < node->contributors; i++)
             node->sources[i] = (const char *)node->sources[i] + bytes;
-        done += run;
     }
 }
 
@@ -86,6 +99,8 @@ static int32_t reduce_share(struct node *node)
     ronde__node_share(node, node->work.count, node->me, &from, &to);
     size_t at = from + node->at;
     size_t stop = to - at < most ? to : at + most;
+    size_t bytes = (stop - at) * node->work.element_bytes;
+    ronde__node_begin_out(node, bytes);
     while (at < stop) {
         size_t run = ronde__piece_seek(&node->reduce_at, at);
         run = run < stop - at ? run : stop - at;
@@ -93,12 +108,16 @@ static int32_t reduce_share(struct node *node)
                    (at - node->reduce_at.start) * node->work.element_bytes, run);
         at += run;
     }
+    ronde__node_end_out(node, bytes);
     node->at = at - from;
     return at < to ? RONDE__MOVED : ronde__node_leave(node);
 }
 
 void ronde__node_begin_in_arena(struct node *node)
 {
+    const struct board_entry *mine = ronde__node_board(node, node->me);
+    int kind = is_in_place(node, node->me, mine) ? NODE_OUT_IN_PLACE : NODE_OUT_ARENA;
+    ronde__node_expect_out(node, kind, node->work.count * node->work.element_bytes);
     node->at = 0;
     node->reduce_at = ronde__node_first_piece(node);
     node->stage = reduce_share;

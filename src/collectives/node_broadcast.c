@@ -61,8 +61,8 @@ static int32_t slices_give(struct node *node)
     uint64_t slice = node->slice + node->next_in;
     size_t from, to;
     ronde__node_slice(node, node->next_in, &from, &to);
-    ronde__node_gather(node, &node->in_at, from, to,
-                       ronde__slots_slice(&node->slots, node->me, slice));
+    ronde__node_fill_slot(node, &node->in_at, from, to,
+                          ronde__slots_slice(&node->slots, node->me, slice));
     node->next_in++;
     atomic_store_explicit(&mine->reduced, slice + 1, memory_order_release);
     atomic_store_explicit(&mine->out, slice + 1, memory_order_release);
@@ -82,8 +82,11 @@ static int32_t slices_take(struct node *node)
         return RONDE__IDLE;
     size_t from, to;
     ronde__node_slice(node, node->next_out, &from, &to);
+    size_t bytes = (to - from) * node->work.element_bytes;
+    ronde__node_begin_out(node, bytes);
     ronde__node_scatter(node, &node->out_at, from, to,
                         ronde__slots_slice(&node->slots, node->work.root, slice));
+    ronde__node_end_out(node, bytes);
     node->next_out++;
     atomic_store_explicit(&mine->in, slice + 1, memory_order_release);
     atomic_store_explicit(&mine->reduced, slice + 1, memory_order_release);

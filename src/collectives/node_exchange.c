@@ -29,20 +29,22 @@ static void copy_own(struct node *node, size_t from, size_t to, char *out)
     }
 }
 
-/* Takes what I want of [from, from + length) of a rank's run, which lies at `place`. */
-static void take(struct node *node, int rank, size_t from, size_t length, const char *place)
+/* Takes what I want of [from, from + length) of a rank's run, which lies at `place`; returns how
+ * much that is. */
+static size_t take(struct node *node, int rank, size_t from, size_t length, const char *place)
 {
     const struct node_run *run = &node->runs[rank];
     size_t end = run->from + run->wanted;
     size_t first = from > run->from ? from : run->from;
     size_t last = from + length < end ? from + length : end;
     if (first >= last)
-        return;
+        return 0;
     char *out = run->out + (first - run->from);
     if (rank == node->me)
         copy_own(node, first, last, out);
     else
         ronde__node_copy_out(node, out, place + (first - from), last - first);
+    return last - first;
 }
 
 /* ---- small ----------------------------------------------------------------------------------- */
@@ -118,10 +120,12 @@ static int32_t arena_take(struct node *node)
     const struct node_run *run = &node->runs[rank];
     size_t left = run->wanted - node->at, from = run->from + node->at;
     size_t bytes = left < NODE_STEP_BYTES ? left : NODE_STEP_BYTES;
+    ronde__node_begin_out(node, bytes);
     if (rank == node->me && bytes)
         copy_own(node, from, from + bytes, run->out + node->at);
     else if (bytes)
         copy_from_arena(node, rank, from, bytes, run->out + node->at);
+    ronde__node_end_out(node, bytes);
     node->at += bytes;
     if (node->at == run->wanted) {
         node->at = 0;
@@ -153,8 +157,8 @@ static int slice_in(struct node *node)
     size_t from, length = part_of_run(node, node->me, node->next_in, &from);
     if (from < node->in_at.start)
         node->in_at = ronde__node_first_piece(node);
-    ronde__node_gather(node, &node->in_at, from, from + length,
-                       ronde__slots_slice(&node->slots, node->me, slice));
+    ronde__node_fill_slot(node, &node->in_at, from, from + length,
+                          ronde__slots_slice(&node->slots, node->me, slice));
     node->next_in++;
     atomic_store_explicit(&mine->reduced, slice + 1, memory_order_relaxed);
     ronde__node_publish(node, &mine->in, slice + 1);
@@ -166,10 +170,13 @@ static int slice_out(struct node *node)
     uint64_t slice = node->slice + node->next_out;
     if (node->next_out == node->next_in || !ronde__node_all_at_least(node, NODE_IN, slice + 1))
         return 0;
+    size_t taken = 0;
+    ronde__node_begin_out(node, node->slice_count);
     for (int rank = 0; rank < node->ranks; rank++) {
         size_t from, length = part_of_run(node, rank, node->next_out, &from);
-        take(node, rank, from, length, ronde__slots_slice(&node->slots, rank, slice));
+        taken += take(node, rank, from, length, ronde__slots_slice(&node->slots, rank, slice));
     }
+    ronde__node_end_out(node, taken);
     node->next_out++;
     ronde__node_publish(node, &ronde__node_mine(node)->out, slice + 1);
     return 1;
@@ -225,7 +232,10 @@ void ronde__node_start_exchange(struct node *node, const struct node_run *runs,
                                     .element_bytes = 1};
     node->operation++;
     node->runs = runs;
-    node->streams = wanted >= NODE_STREAM_BYTES;
+    node->out = NULL;
+    node->out_past = 0;
+    if (wanted >= NODE_TRY_PAST_BYTES)
+        ronde__node_expect_out(node, NODE_OUT_PRIVATE, wanted);
     ronde__node_begin_slices(node, node->slots.slice_bytes);
     if (node->ranks == 1)
         node->stage = alone;

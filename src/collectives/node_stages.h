@@ -7,21 +7,23 @@
 #include "base/bell.h"
 #include "collectives/node.h"
 
-/* From here a final output is larger than a core's part of the caches, and storing it past them
- * saves reading it first. */
-enum { NODE_STREAM_BYTES = 16 << 20 };
-
-/* 1 where the pieces that this rank wants are so large. */
-int ronde__node_wants_much(const struct node_work *work);
+enum {
+    /* From here zero-copy, with its two synchronisations, is as fast as small slots. */
+    NODE_MEDIUM_BYTES = 4 << 10,
+    /* From here a result is larger than a core's own cache, and it is tried whether to store it
+     * past the caches; smaller ones the caller finds there. */
+    NODE_TRY_PAST_BYTES = 1 << 20,
+    /* From here it is larger than a core's part of all caches. */
+    NODE_LARGE_BYTES = 16 << 20
+};
 
 /* Begins an operation on this work. */
-static inline void ronde__node_begin(struct node *node, const struct node_work *work)
-{
-    node->work = *work;
-    node->streams = work->count * work->element_bytes >= NODE_STREAM_BYTES &&
-                    ronde__node_wants_much(work);
-    node->operation++;
-}
+void ronde__node_begin(struct node *node, const struct node_work *work);
+/* Results are `bytes` in all, and of that kind. */
+void ronde__node_expect_out(struct node *node, int kind, size_t bytes);
+/* Around storing `bytes` of results: sets node->out_past. */
+void ronde__node_begin_out(struct node *node, size_t bytes);
+void ronde__node_end_out(struct node *node, size_t bytes);
 
 /* ---- arriving -------------------------------------------------------------------------------- */
 
@@ -156,22 +158,32 @@ void ronde__node_begin_in_arena(struct node *node);
  * wanted is not scattered. */
 void ronde__node_gather(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
                         char *place);
+/* The same to a place in this rank's slices. */
+void ronde__node_fill_slot(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
+                           char *place);
 void ronde__node_scatter(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
                          const char *place);
 /* Copies to the final output. */
 void ronde__node_copy_out(const struct node *node, char *out, const char *from, size_t bytes);
 
-/* dst = the sources [contributors] combined, weighted where there are weights. */
-static inline void ronde__node_combine(const struct node *node, void *dst, size_t count)
+/* The sources [contributors] combined, weighted where there are weights. */
+static inline void ronde__node_combine_to(const struct node *node, const struct destination *to,
+                                          size_t count)
 {
     const struct reduction *reduction = node->work.reduction;
-    if (node->contributors == 0)
-        ronde__reduce_identity(reduction, dst, count);
-    else if (node->weights)
-        ronde__reduce_weighted(reduction, dst, node->sources, node->weights, node->contributors,
-                               count);
-    else
-        ronde__reduce(reduction, dst, node->sources, node->contributors, count);
+    if (node->contributors)
+        ronde__reduce_to(reduction, to, node->sources, node->weights, node->contributors, count);
+    else {
+        ronde__reduce_identity(reduction, to->dst, count);
+        if (to->also)
+            memcpy(to->also, to->dst, count * node->work.element_bytes);
+    }
+}
+
+static inline void ronde__node_combine(const struct node *node, void *dst, size_t count)
+{
+    const struct destination to = {.dst = dst};
+    ronde__node_combine_to(node, &to, count);
 }
 
 static inline struct piece_cursor ronde__node_first_piece(const struct node *node)
