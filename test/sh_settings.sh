@@ -8,7 +8,7 @@ case $("${MPIRUN:-mpirun}" --version 2>&1) in
 esac
 failed=0
 alike=
-for setting in SLICE_BYTES=256K SLOTS=8 WIRE_BUFFER_BYTES=1M CACHE_CAPACITY=9 RANKS_PER_NODE=1 ALLREDUCE=0-:ring \
+for setting in SLICE_BYTES=512K SLOTS=8 WIRE_BUFFER_BYTES=1M CACHE_CAPACITY=9 RANKS_PER_NODE=1 ALLREDUCE=0-:ring \
     PROCESS_SETS=1; do
     name=$(echo "${setting%%=*}" | tr '[:upper:]' '[:lower:]')
     alike="$alike$name "

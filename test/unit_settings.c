@@ -45,7 +45,7 @@ static void defaults_are_those_of_the_table(void)
 {
     struct settings s;
     CHECK(ronde__settings_read(&s, NULL) == RONDE_OK);
-    CHECK(s.fusion_threshold == (size_t)64 << 20 && s.slice_bytes == 128 << 10 && s.slots == 4);
+    CHECK(s.fusion_threshold == (size_t)64 << 20 && s.slice_bytes == 256 << 10 && s.slots == 4);
     CHECK(s.wire_buffer_bytes == 4 << 20 && s.arena_bytes == 0 && s.cache_capacity == 4096);
     CHECK(s.ranks_per_node == 0 && s.spin_us == -1);
     CHECK(s.stall_warn == 10 && s.stall_abort == 0);

@@ -41,7 +41,7 @@ struct setting {
 static const struct setting table[] = {
     SIZE(fusion_threshold, "64M", "0", "1T",
          "tensors are fused into bins of at most this many bytes; 0: never fuse"),
-    SIZE(slice_bytes, "128K", "4K", "16M", "slice of the shared segment, per rank"),
+    SIZE(slice_bytes, "256K", "4K", "16M", "slice of the shared segment, per rank"),
     COUNT(slots, "4", "2", "64", "slices of a rank in flight"),
     SIZE(wire_buffer_bytes, "4M", "64K", "4G",
          "buffer for a bin that crosses the network, per node"),
