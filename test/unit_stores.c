@@ -36,7 +36,7 @@ static void fill(int32_t dtype)
 
 struct twice {
     int32_t dtype;
-    int n, past;
+    int n, past; /* past: of `dst`, and 2 of `also` */
     double postscale;
     size_t count, shift; /* elements; by which `also` and the sources are off their alignment */
 };
@@ -58,7 +58,7 @@ static void try_twice(const struct twice *t)
     memset(first, 0xAA, ROOM);
     memset(second, 0xAA, ROOM);
     ronde__reduce(&sum, once, from, t->n, t->count);
-    const struct destination to = {first + GUARD, second + at, t->past};
+    const struct destination to = {first + GUARD, t->past & 1, second + at, t->past >> 1};
     ronde__reduce_to(&sum, &to, from, NULL, t->n, t->count);
     CHECK_SAYING(!memcmp(first + GUARD, once, bytes) && !memcmp(second + at, once, bytes),
                  "%s, %d sources, %zu elements, off by %zu, past %d", ronde_dtype_name(t->dtype),
@@ -76,9 +76,9 @@ static void both_places_get_the_same(void)
         for (int32_t dtype = 0; dtype < RONDE__DTYPES; dtype++) {
             fill(dtype);
             for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++)
-                for (int i = 0; i < 24; i++)
-                    try_twice(&(struct twice){dtype, 1 + i % 3, i / 3 % 2, i / 6 % 2 ? 2 : 1,
-                                              counts[c], i / 12 ? 3 : 0});
+                for (int i = 0; i < 48; i++)
+                    try_twice(&(struct twice){dtype, 1 + i % 3, i / 3 % 4, i / 12 % 2 ? 2 : 1,
+                                              counts[c], i / 24 ? 3 : 0});
         }
     }
     ronde__reduce_choose(-1);

@@ -89,10 +89,10 @@ void ronde__node_begin_out(struct node *node, size_t bytes)
 
 void ronde__node_end_out(struct node *node, size_t bytes)
 {
-    enum { PERCENT = 110 }; /* who reads the results finds them in memory, not in a cache */
+    const double gain = 1.1; /* who reads the results finds them in memory, not in a cache */
     if (!node->out)
         return;
-    ronde__stores_end(node->out, node->out_past, bytes, PERCENT / 100.0);
+    ronde__stores_end(node->out, node->out_past, bytes, gain);
     node->out_past = node->out->past;
 }
 
@@ -228,11 +228,11 @@ void ronde__node_gather(struct node *node, struct piece_cursor *cursor, size_t f
 void ronde__node_fill_slot(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
                            char *place)
 {
-    enum { GAIN = 2 }; /* readers that share a cache with this core gain about as much from it */
+    const double gain = 1.5; /* readers that share a cache with this core gain from it, too */
     size_t bytes = (to - from) * node->work.element_bytes;
     int past = ronde__stores_begin(&node->to_slots, bytes);
     gather(node, cursor, from, to, place, past);
-    ronde__stores_end(&node->to_slots, past, bytes, GAIN);
+    ronde__stores_end(&node->to_slots, past, bytes, gain);
 }
 
 void ronde__node_scatter(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,

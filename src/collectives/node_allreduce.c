@@ -93,33 +93,12 @@ static void reduce_to_place(struct node *node, char *out, char *place, size_t co
     ronde__node_combine(node, place, count);
 }
 
-/* Both in one pass where that can be: then stores go on while the next data come from the others'
- * caches, and the result is not read again. */
+/* Both in one pass: so stores go on while the next data come from the others' caches, and the
+ * result is not read again. */
 static void reduce_to_both(struct node *node, char *out, char *place, size_t count)
 {
-    enum { BLOCK = 8192 };
-    _Alignas(64) char own[BLOCK];
-    int past = node->to_slots.past;
-    if (!past) {
-        ronde__node_combine_to(node, &(struct destination){place, out, node->out_past}, count);
-        return;
-    }
-    if (out && !node->out_past) {
-        ronde__node_combine_to(node, &(struct destination){out, place, 1}, count);
-        return;
-    }
-    const size_t block = BLOCK / node->work.element_bytes;
-    for (size_t run; count; count -= run) {
-        run = count < block ? count : block;
-        size_t bytes = run * node->work.element_bytes;
-        ronde__node_combine_to(node, &(struct destination){own, place, 1}, run);
-        if (out)
-            ronde__copy_streaming(out, own, bytes);
-        for (int i = 0; i < node->contributors; i++)
-            node->sources[i] = (const char *)node->sources[i] + bytes;
-        place += bytes;
-        out = out ? out + bytes : NULL;
-    }
+    const struct destination to = {place, node->to_slots.past, out, node->out_past};
+    ronde__node_combine_to(node, &to, count);
 }
 
 /* ---- small ----------------------------------------------------------------------------------- */

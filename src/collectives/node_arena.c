@@ -5,8 +5,6 @@
 #include "base/bell.h"
 #include "collectives/node_stages.h"
 
-enum { BLOCK_BYTES = 8192 }; /* a few of these, one per source, fit 48 KiB of first-level cache */
-
 uint32_t ronde__node_fill_board(struct node *node)
 {
     const struct node_work *work = &node->work;
@@ -51,40 +49,25 @@ static int find_memory(struct node *node, int32_t piece, size_t offset)
     return wanted;
 }
 
-/* The sources combined: to the first two outputs in one pass, to the rest from the first cache. */
-static void reduce_block(struct node *node, int wanted, size_t run)
-{
-    size_t bytes = run * node->work.element_bytes;
-    struct destination to = {node->places[0], wanted > 1 ? node->places[1] : NULL, node->out_past};
-    ronde__node_combine_to(node, &to, run);
-    for (int i = 2; i < wanted; i++)
-        ronde__node_copy_out(node, node->places[i], node->places[0], bytes);
-}
-
-/* The same where my own output is to go past the caches, too: from a block of my own. */
-static void reduce_block_past(struct node *node, int wanted, size_t run)
-{
-    _Alignas(64) char own[BLOCK_BYTES];
-    size_t bytes = run * node->work.element_bytes;
-    struct destination to = {own, node->places[0], 1};
-    ronde__node_combine_to(node, &to, run);
-    for (int i = 1; i < wanted; i++)
-        ronde__copy_streaming(node->places[i], own, bytes);
-}
-
-/* `count` elements of one piece, `offset` bytes into it. */
+/* `count` elements of one piece, `offset` bytes into it: the sources combined, to the first two
+ * outputs in one pass, to the rest from the first cache. */
 static void reduce_run(struct node *node, int32_t piece, size_t offset, size_t count)
 {
-    int wanted = find_memory(node, piece, offset);
+    enum { BLOCK = 8192 }; /* a few of these, one per source, fit 48 KiB of first-level cache */
+    int wanted = find_memory(node, piece, offset), past = node->out_past;
     const struct board_entry *mine = &ronde__node_board(node, node->me)[piece];
-    int large = node->work.count * node->work.element_bytes >= NODE_LARGE_BYTES;
-    int all_past = node->out_past &&
-                   (mine->out == ARENA_NOWHERE || (large && !is_in_place(node, node->me, mine)));
-    const size_t block = wanted <= 2 && !all_past ? count : BLOCK_BYTES / node->work.element_bytes;
+    int goes_past = past && wanted <= 2 &&
+                    node->work.count * node->work.element_bytes >= NODE_LARGE_BYTES &&
+                    !is_in_place(node, node->me, mine);
+    const size_t block = wanted <= 2 ? count : BLOCK / node->work.element_bytes;
     for (size_t done = 0, run; wanted && done < count; done += run) {
         run = count - done < block ? count - done : block;
         size_t bytes = run * node->work.element_bytes;
-        (all_past ? reduce_block_past : reduce_block)(node, wanted, run);
+        struct destination to = {node->places[0], goes_past, wanted > 1 ? node->places[1] : NULL,
+                                 past};
+        ronde__node_combine_to(node, &to, run);
+        for (int i = 2; i < wanted; i++)
+            ronde__node_copy_out(node, node->places[i], node->places[0], bytes);
         for (int i = 0; i < wanted; i++)
             node->places[i] += bytes;
         for (int i = 0; i < node->contributors; i++)

@@ -27,7 +27,7 @@ struct recipe {
     int divides;           /* 0: `times` does it, the divisor is a power of two or 1 */
     const double *weights; /* of every source, for KIND_WEIGHTED; NULL: all 1 */
     char *also;            /* where the result goes, too; NULL: nowhere */
-    int past;              /* ... past the caches */
+    int past, also_past;   /* past the caches: to dst, to `also` */
 };
 
 /* count >= 1; dst may be equal to any one source. */

@@ -6,7 +6,7 @@
  * overlap and the inner loop's cost is shared. */
 #define STRIDE (UNROLL * WIDTH)
 
-INLINE void OF(step)(char *dst, const char *const *sources, int n, size_t at, int vectors, int op,
+INLINE void OF(step)(char *to, const char *const *sources, int n, size_t at, int vectors, int op,
                      int kind, const struct recipe *recipe)
 {
     OF(vector) sum[UNROLL];
@@ -25,7 +25,7 @@ INLINE void OF(step)(char *dst, const char *const *sources, int n, size_t at, in
     }
 #pragma GCC unroll 8
     for (int i = 0; i < vectors; i++)
-        OF(store)(dst + at + i * WIDTH, OF(finish)(sum[i], op, kind, recipe));
+        OF(store)(to + i * WIDTH, OF(finish)(sum[i], op, kind, recipe));
 }
 
 /* Less than a vector: through one that is padded with zeros, by the same arithmetic. */
@@ -49,23 +49,28 @@ INLINE void OF(run)(char *dst, const char *const *sources, int n, size_t bytes, 
 {
     /* A copy that no store can change keeps the factors in registers. */
     const struct recipe recipe = *shared;
-    const int past = recipe.past && (uintptr_t)recipe.also % WIDTH == 0;
+    const int past = recipe.past && (uintptr_t)dst % WIDTH == 0;
+    const int also_past = recipe.also_past && (uintptr_t)recipe.also % WIDTH == 0;
+    char here[STRIDE]; /* where what goes past the caches is stored first; it never leaves them */
     size_t at = 0;
     for (; bytes - at >= STRIDE; at += STRIDE) {
-        OF(step)(dst, sources, n, at, UNROLL, op, kind, &recipe);
+        char *to = past ? here : dst + at;
+        OF(step)(to, sources, n, at, UNROLL, op, kind, &recipe);
+        if (past)
+            repeat(dst + at, to, UNROLL, 1);
         if (recipe.also)
-            repeat(recipe.also + at, dst + at, UNROLL, past);
+            repeat(recipe.also + at, to, UNROLL, also_past);
     }
     for (; bytes - at >= WIDTH; at += WIDTH) {
-        OF(step)(dst, sources, n, at, 1, op, kind, &recipe);
+        OF(step)(dst + at, sources, n, at, 1, op, kind, &recipe);
         if (recipe.also)
-            repeat(recipe.also + at, dst + at, 1, past);
+            repeat(recipe.also + at, dst + at, 1, 0);
     }
     if (bytes > at)
         OF(rest)(dst, sources, n, at, bytes - at, op, kind, &recipe);
     if (bytes > at && recipe.also)
         memcpy(recipe.also + at, dst + at, bytes - at);
-    if (past)
+    if (past || also_past)
         STREAM_END();
 }
 

@@ -174,35 +174,40 @@ static enum kind kind_of(const struct reduction *reduction, const double *weight
     return divides ? KIND_DIVIDE : KIND_TIMES;
 }
 
-static void plain_copy(void *dst, const void *src, size_t bytes)
+static void store(void *dst, const void *from, size_t bytes, int past)
 {
-    memcpy(dst, src, bytes);
+    if (past)
+        ronde__copy_streaming(dst, from, bytes);
+    else if (dst != from)
+        memcpy(dst, from, bytes);
 }
 
 void ronde__reduce_to(const struct reduction *reduction, const struct destination *to,
                       const void *const *sources, const double *weights, int n, size_t count)
 {
+    int32_t op = reduction->op, dtype = reduction->dtype;
+    size_t bytes = count * ronde_dtype_bytes(dtype);
+    const struct kernels *kernels = ronde__kernels();
     if (count == 0)
         return;
-    int32_t op = reduction->op, dtype = reduction->dtype;
-    const struct kernels *kernels = ronde__kernels();
-    size_t bytes = count * ronde_dtype_bytes(dtype);
-    int copies = n == 1 && !weights && ronde__reduction_is_copy(reduction);
-    if (copies && to->dst != sources[0])
-        memcpy(to->dst, sources[0], bytes);
-    int integers = !ronde__dtype_is_float(dtype) && (weights || !only_combines(reduction));
-    if (integers)
+    if (n == 1 && !weights && ronde__reduction_is_copy(reduction)) {
+        if (to->also)
+            store(to->also, sources[0], bytes, to->also_past);
+        store(to->dst, sources[0], bytes, to->past && to->dst != sources[0]);
+        return;
+    }
+    if (!ronde__dtype_is_float(dtype) && (weights || !only_combines(reduction))) {
         ronde__integers_reduce(reduction, kernels->run[KIND_PLAIN][op][dtype], to->dst, sources,
                                weights, n, count);
-    if (copies || integers) {
         if (to->also)
-            (to->past ? kernels->copy : plain_copy)(to->also, to->dst, bytes);
+            store(to->also, to->dst, bytes, to->also_past);
         return;
     }
     struct recipe recipe;
     enum kind kind = kind_of(reduction, weights, &recipe);
+    recipe.past = to->past;
     recipe.also = to->also;
-    recipe.past = to->also && to->past;
+    recipe.also_past = to->also && to->also_past;
     kernels->run[kind][op][dtype](&recipe, to->dst, sources, n, count);
 }
 

@@ -48,12 +48,13 @@ void ronde__reduce(const struct reduction *reduction, void *dst, const void *con
 void ronde__reduce_weighted(const struct reduction *reduction, void *dst,
                             const void *const *sources, const double *weights, int n, size_t count);
 
-/* Where a result goes: to `dst`, and in the same pass a second time to `also`, where that is not
- * NULL, through the caches or past them. `also` may be equal to any one source, too. */
+/* Where a result goes: to `dst`, and in the same pass, where that is not NULL, to `also`; each
+ * through the caches or past them. Each may be equal to a source; else they overlap nothing. */
 struct destination {
     void *dst;
-    void *also;
     int past;
+    void *also;
+    int also_past;
 };
 
 /* The same, to one or two places. */
