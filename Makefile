@@ -48,6 +48,10 @@ sources := $(wildcard src/*.c) $(filter-out src/cuda/% src/preload/%,$(wildcard 
 SO := $(BUILD)/lib/libronde.so.$(VERSION)
 A := $(BUILD)/lib/libronde.a
 PRELOAD := $(BUILD)/lib/libronde-mpi.so
+# Gloo, for ronde-perf to be compared with, where its headers are. Its C++ may be of another age than
+# the shim: then that is said, and no error.
+GLOO := $(if $(SANITIZE),,$(shell $(CXX) -fsyntax-only -include gloo/config.h -x c++ /dev/null \
+	2>/dev/null && echo $(BUILD)/lib/ronde-perf-gloo.so))
 benchmarks := $(patsubst benchmarks/%.c,$(BUILD)/bin/ronde-%,$(wildcard benchmarks/*.c))
 examples := $(patsubst examples/%.c,$(BUILD)/bin/%,$(wildcard examples/*.c))
 unit_tests := $(patsubst %.c,$(BUILD)/%,$(wildcard test/unit_*.c test/mpi_*.c))
@@ -63,7 +67,7 @@ endif
 .PHONY: all tests mpich-tests deps demo check bench install format clean help FORCE
 .SECONDARY:
 
-all: $(SO) $(A) $(PRELOAD) $(benchmarks) $(examples)
+all: $(SO) $(A) $(PRELOAD) $(benchmarks) $(GLOO) $(examples)
 tests: $(unit_tests) $(rank_tests)
 mpich-tests: $(mpich_tests) $(PRELOAD)
 
@@ -102,6 +106,11 @@ $(benchmarks): $(BUILD)/bin/ronde-%: $(BUILD)/obj/benchmarks/%.o \
 		$$(call objects,$$(wildcard benchmarks/$$*/*.c)) $(A)
 	$(call say,LINK)
 	$(link) $(A) $(LIBS)
+$(BUILD)/lib/ronde-perf-gloo.so: benchmarks/gloo/peer.cc benchmarks/gloo/peer.h include/ronde.h
+	$(call say,CXX)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++14 -O3 -Wall -Wextra -Iinclude -fPIC -shared -pthread $(LDFLAGS) \
+		-Wl,--no-undefined -o $@ $< -lgloo || echo '  (so Gloo is not compared here)'
 # unit_sim proves what ronde-sim is made of.
 $(BUILD)/test/unit_sim: $(call objects,$(wildcard benchmarks/sim/*.c))
 $(unit_tests) $(rank_tests): $(BUILD)/test/%: $(BUILD)/obj/test/%.o $(BUILD)/obj/test/check.o $(A)
@@ -135,7 +144,10 @@ check:
 bench:
 	@tools/install-deps.sh build bench
 	@$(MAKE) --no-print-directory all
-	BUILD=$(abspath $(BUILD)) benchmarks/bench.sh $(BENCH_ARGS)
+	@if [ "$(MPICC)" = mpicc ] && command -v mpicc.mpich >/dev/null; then $(MAKE) --no-print-directory \
+		MPICC=mpicc.mpich BUILD=$(BUILD)-mpich $(BUILD)-mpich/bin/ronde-perf; fi
+	BUILD=$(abspath $(BUILD)) MPICH_PERF=$(abspath $(BUILD)-mpich/bin/ronde-perf) \
+		benchmarks/bench.sh $(BENCH_ARGS)
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig
@@ -163,5 +175,5 @@ help:
 	@echo 'all      the library and its programs, in $(BUILD)/lib and $(BUILD)/bin'
 	@echo 'demo     what the build needs is installed; two ranks learn to read digits (DEMO_ARGS=)'
 	@echo 'check    all tests (TESTS="ranks_allreduce ..." for some); also ASAN=1, TSAN=1, CC=clang'
-	@echo 'bench    compares with MPI_Allreduce and others (BENCH_ARGS=)'
+	@echo 'bench    races Open MPI, MPICH and Gloo: docs/performance.md (BENCH_ARGS=)'
 	@echo 'install  to $(DESTDIR)$(PREFIX); format; clean; deps: apt-get what is missing, for build'

@@ -107,6 +107,7 @@ static void close_ronde(struct session *s)
 static int measure_all(struct session *s)
 {
     char text[96];
+    const char *why;
     int status;
     if (s->options.root >= s->work.ranks) {
         snprintf(text, sizeof text, "root %d (-r) is not one of the %d ranks", (int)s->options.root,
@@ -117,11 +118,14 @@ static int measure_all(struct session *s)
         return status;
     if (s->options.impls & IMPL_RONDE && (status = open_ronde(s)))
         return status;
+    if (s->options.impls & IMPL_GLOO && (why = gloo_open(&s->work)))
+        return refuse(&s->work, why);
     if (s->work.rank == 0)
         machine_print(&s->options, &s->work);
     status = session_run(s);
     int wrong = finish_report(s);
     session_free(s);
+    gloo_close();
     close_ronde(s);
     return status ? status : wrong;
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# ronde-test: timeout=120
+# ronde-test: timeout=150
 # ronde-perf measures every collective with right results and rows that programs can read; it and
 # ronde-info refuse what they cannot use by its name; ronde-info shows every setting.
 set -eu
@@ -36,6 +36,29 @@ printf '# a comment\nfirst 1000\nsecond 3 # and one\n' >"$scratch/list \"x\""
 run file steps --list "$scratch/list \"x\"" $fast
 # shellcheck disable=SC2086
 run many steps --list 100x1K $fast
+few="-n 3 -w 2 --batch 2"
+# shellcheck disable=SC2086
+run floor allreduce -b 4 -e 4M -f 64 $few --impl ronde,floor --path direct
+# shellcheck disable=SC2086
+run floor-steps steps --list 10x1000 $few --impl floor
+
+# ---- gloo, where it was built --------------------------------------------------------------------
+gloo=$BUILD/lib/ronde-perf-gloo.so
+if [ -e "$gloo" ]; then
+    for collective in allreduce broadcast allgather; do
+        # shellcheck disable=SC2086
+        run gloo-$collective $collective -b 4 -e 1M -f 64 $few --impl mpi,gloo
+    done
+    for op in min max prod; do
+        run gloo-$op allreduce -b 4004 -e 4004 -n 3 -w 0 -d int64 -o $op --impl gloo
+    done
+    # shellcheck disable=SC2086
+    run gloo-in-place allreduce -b 4004 -e 4004 $few --impl gloo --in-place
+    # shellcheck disable=SC2086
+    run gloo-steps steps --list 10x1000 $few --impl gloo
+else
+    echo "sh_perf: NOT TESTED: gloo (no $gloo: libgloo-dev is not installed)" >&2
+fi
 
 python3 - "$scratch" <<'PYTHON' || fail "rows are not as they should be"
 import json, pathlib, sys
@@ -58,6 +81,16 @@ for path in folder.glob("*.json"):
         assert seen == {("mpi", "direct", "private")} | {
             ("ronde", p, m) for p in ("named", "direct") for m in ("arena", "private")}, seen
         assert {row["bytes"] for row in rows} == {4, 64, 1024, 16384}, rows
+    if path.stem == "floor":
+        assert seen == {("ronde", "direct", "private"), ("floor", "copy", "private"),
+                        ("floor", "stream", "private")}, seen
+        # A copy of 256 bytes is faster than one of 1 MiB, or it is no copy.
+        floor = {row["bytes"]: row["time_us_p50"] for row in rows if row["impl"] == "floor"}
+        assert floor[1 << 20] > 5 * floor[256], floor
+    if path.stem in ("gloo-allreduce", "gloo-broadcast", "gloo-allgather"):
+        assert seen == {("mpi", "direct", "private"), ("gloo", "direct", "private")}, seen
+    if path.stem == "gloo-steps":
+        assert seen == {("gloo", "each", "private"), ("gloo", "flat", "private")}, seen
     if path.stem == "many":
         assert {("ronde", "named", "arena"), ("ronde", "flat", "private"),
                 ("mpi", "each", "private"), ("mpi", "flat", "private")} <= seen, seen
@@ -91,7 +124,15 @@ refuses "float12" "$perf" allreduce -d float12
 refuses "root 7" "$perf" broadcast -r 7
 refuses "sideways" "$perf" allreduce --path named,sideways
 refuses "heap" "$perf" allreduce --memory heap
-refuses "gloo" "$perf" allreduce --impl gloo
+refuses "floor" "$perf" allgather --impl floor
+refuses "in-place" "$perf" allreduce --in-place --impl floor
+if [ -e "$gloo" ]; then
+    refuses "gloo.*float32" "$perf" allreduce -d half --impl gloo
+    refuses "gloo.*sum" "$perf" allreduce -o average --impl gloo
+fi
+mkdir "$scratch/bin"
+cp "$perf" "$scratch/bin"
+refuses "libgloo-dev" "$scratch/bin/ronde-perf" allreduce --impl gloo
 refuses "--frobnicate" "$perf" allreduce --frobnicate
 refuses "--json" "$perf" allreduce --json
 refuses "no-such-folder" "$perf" allreduce --json "$scratch/no-such-folder/x.json"

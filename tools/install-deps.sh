@@ -8,7 +8,7 @@ cc=${CC:-gcc}
 mpicc=${MPICC:-mpicc}
 mpirun=${MPIRUN:-mpirun}
 needed= # packages without which the purpose fails
-wanted= # packages without which some tests are skipped
+wanted= # packages without which some tests, or peers in benchmarks, are skipped
 
 has() { command -v "$1" >/dev/null 2>&1; }
 includes() { echo "#include <$2>" | "$1" -x c -E - >/dev/null 2>&1; } # compiler header
@@ -48,7 +48,12 @@ look() {
             has mpicc.mpich && has mpirun.mpich || wanted="$wanted libmpich-dev mpich" ;;
         bench)
             has python3 || needed="$needed python3"
-            python_has numpy matplotlib || needed="$needed python3-numpy python3-matplotlib" ;;
+            python_has numpy matplotlib || needed="$needed python3-numpy python3-matplotlib"
+            # Peers, and hosts to race them on.
+            has mpicc.mpich && has mpirun.mpich || wanted="$wanted libmpich-dev mpich"
+            has g++ || wanted="$wanted g++"
+            includes "$cc" gloo/config.h || wanted="$wanted libgloo-dev"
+            has ip && has tc || wanted="$wanted iproute2" ;;
         *)
             echo "usage: tools/install-deps.sh [build] [check] [bench]" >&2
             exit 2 ;;
@@ -60,11 +65,11 @@ look() {
 give_up() {
     if [ -n "$needed" ]; then
         echo "Needed, and missing here (names of Debian's packages):$needed" >&2
-        [ -z "$wanted" ] || echo "Good to have, for tests that are skipped otherwise:$wanted" >&2
+        [ -z "$wanted" ] || echo "Good to have, for tests and peers that are skipped otherwise:$wanted" >&2
         echo "$1" >&2
         exit 1
     fi
-    echo "Not here, so some tests will be skipped (names of Debian's packages):$wanted" >&2
+    echo "Not here, so some tests or peers will be skipped (names of Debian's packages):$wanted" >&2
     exit 0
 }
 

@@ -26,19 +26,14 @@ static double now_us(void)
     return (double)time.tv_sec * 1e6 + (double)time.tv_nsec * 1e-3;
 }
 
-static double time_calls(const struct work *w, const struct variant *v, size_t calls)
+static void time_calls(const struct work *w, const struct variant *v, size_t calls, double *start,
+                       double *end)
 {
     MPI_Barrier(MPI_COMM_WORLD);
-    double start = now_us();
+    *start = now_us();
     for (size_t i = 0; i < calls; i++)
         v->run(w, v);
-    return (now_us() - start) / (double)calls;
-}
-
-static double sample(const struct work *w, const struct variant *v, size_t batch)
-{
-    v->run(w, v);
-    return time_calls(w, v, batch);
+    *end = now_us();
 }
 
 static void check(const struct work *w, struct variant *v)
@@ -46,7 +41,7 @@ static void check(const struct work *w, struct variant *v)
     values_fill(w, v);
     MPI_Barrier(MPI_COMM_WORLD);
     v->run(w, v);
-    unsigned long long wrong = values_wrong(w, v), all;
+    unsigned long long wrong = v->from_first ? floor_wrong(w, v) : values_wrong(w, v), all;
     MPI_Allreduce(&wrong, &all, 1, MPI_UNSIGNED_LONG_LONG, MPI_SUM, MPI_COMM_WORLD);
     v->wrong = (size_t)all;
 }
@@ -58,7 +53,9 @@ static size_t clamp(double value, size_t low, size_t high)
 
 static double time_on_all(const struct work *w, const struct variant *v, size_t calls)
 {
-    double time = time_calls(w, v, calls);
+    double start, end, time;
+    time_calls(w, v, calls, &start, &end);
+    time = (end - start) / (double)calls;
     MPI_Allreduce(MPI_IN_PLACE, &time, 1, MPI_DOUBLE, MPI_MAX, MPI_COMM_WORLD);
     return time > 0.01 ? time : 0.01;
 }
@@ -111,16 +108,27 @@ static void summarise(struct variant *v, double *times, size_t samples)
     v->p99_us = times[(samples * 99 + 99) / 100 - 1];
 }
 
-static void combine(const struct work *w, struct variant *variants, size_t number, double *times,
-                    size_t samples)
+static void to_root(const struct work *w, double *row, size_t samples, MPI_Op op)
 {
-    for (size_t i = 0; i < number; i++) {
-        double *row = times + i * samples;
-        const void *from = w->rank == 0 ? MPI_IN_PLACE : (const void *)row;
-        MPI_Reduce(from, row, (int)samples, MPI_DOUBLE, MPI_MAX, 0, MPI_COMM_WORLD);
-        if (w->rank == 0)
-            summarise(&variants[i], row, samples);
+    const void *from = w->rank == 0 ? MPI_IN_PLACE : (const void *)row;
+    MPI_Reduce(from, row, (int)samples, MPI_DOUBLE, op, 0, MPI_COMM_WORLD);
+}
+
+/* Ranks that take turns on a CPU, and do not wait for each other, start one after the other; their
+ * time is that of all together. Such a variant is of one host, so of one clock. */
+static void combine(const struct work *w, struct variant *v, double *starts, double *ends,
+                    size_t batch, size_t samples)
+{
+    if (v->from_first) {
+        to_root(w, starts, samples, MPI_MIN);
+        to_root(w, ends, samples, MPI_MAX);
     }
+    for (size_t s = 0; s < samples; s++)
+        ends[s] = (ends[s] - starts[s]) / (double)batch;
+    if (!v->from_first)
+        to_root(w, ends, samples, MPI_MAX);
+    if (w->rank == 0)
+        summarise(v, ends, samples);
 }
 
 void measure(const struct options *o, const struct work *w, struct variant *variants, size_t number)
@@ -134,15 +142,18 @@ void measure(const struct options *o, const struct work *w, struct variant *vari
             batches[i] = choose_batch(o, w, &variants[i]);
     }
     size_t samples = batches ? choose_samples(o, variants, batches, number) : 0;
-    double *times = calloc(number * samples, sizeof *times);
-    if (!batches || !times)
+    double *starts = calloc(2 * number * samples, sizeof *starts);
+    if (!batches || !starts)
         die("out of memory for the times of %zu samples: give a smaller -n", samples);
+    double *ends = starts + number * samples;
     for (size_t s = 0; s < samples; s++)
         for (size_t k = 0; k < number; k++) {
-            size_t i = (k + s) % number;
-            times[i * samples + s] = sample(w, &variants[i], batches[i]);
+            size_t i = (k + s) % number, at = i * samples + s;
+            variants[i].run(w, &variants[i]);
+            time_calls(w, &variants[i], batches[i], &starts[at], &ends[at]);
         }
-    combine(w, variants, number, times, samples);
-    free(times);
+    for (size_t i = 0; i < number; i++)
+        combine(w, &variants[i], starts + i * samples, ends + i * samples, batches[i], samples);
+    free(starts);
     free(batches);
 }

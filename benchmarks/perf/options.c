@@ -22,10 +22,10 @@ static const struct word collectives[] = {{"allreduce", ALLREDUCE},
                                           {"allgather", ALLGATHER},
                                           {"steps", STEPS},
                                           {NULL, 0}};
-static const struct word impls[] = {{"ronde", IMPL_RONDE},
-                                    {"mpi", IMPL_MPI},
-                                    {"both", IMPL_RONDE | IMPL_MPI},
-                                    {NULL, 0}};
+static const struct word impls[] = {
+    {"ronde", IMPL_RONDE}, {"mpi", IMPL_MPI},     {"both", IMPL_RONDE | IMPL_MPI},
+    {"gloo", IMPL_GLOO},   {"floor", IMPL_FLOOR}, {NULL, 0},
+};
 static const struct word paths[] = {{"named", PATH_NAMED},
                                     {"direct", PATH_DIRECT},
                                     {"both", PATH_NAMED | PATH_DIRECT},

@@ -8,7 +8,7 @@
 
 enum collective { ALLREDUCE = 1, BROADCAST = 2, ALLGATHER = 3, STEPS = 4 };
 /* Bits of the sets that --impl, --path and --memory ask for. */
-enum impl { IMPL_RONDE = 1, IMPL_MPI = 2 };
+enum impl { IMPL_RONDE = 1, IMPL_MPI = 2, IMPL_GLOO = 4, IMPL_FLOOR = 8 };
 enum path { PATH_NAMED = 1, PATH_DIRECT = 2 };
 enum memory { MEMORY_ARENA = 1, MEMORY_PRIVATE = 2 };
 

@@ -43,16 +43,24 @@ int report_open(struct report *report, const char *json)
 
 void report_head(int steps)
 {
-    printf("#\n# %11s %12s %9s %8s %5s %6s %7s %8s %12s %12s %12s %8s %8s %7s %7s\n", "size",
+    printf("#\n# %11s %12s %9s %8s %5s %6s %7s %8s %12s %12s %12s %8s %8s %7s %7s %7s\n", "size",
            steps ? "list" : "count", "type", "redop", "root", "impl", "path", "memory", "time min",
-           "time p50", "time p99", "algbw", "busbw", "#wrong", "vs mpi");
-    printf("# %11s %12s %9s %8s %5s %6s %7s %8s %12s %12s %12s %8s %8s %7s %7s\n", "(B)",
+           "time p50", "time p99", "algbw", "busbw", "#wrong", "vs mpi", "floors");
+    printf("# %11s %12s %9s %8s %5s %6s %7s %8s %12s %12s %12s %8s %8s %7s %7s %7s\n", "(B)",
            steps ? "" : "(elements)", "", "", "", "", "", "", "(us)", "(us)", "(us)", "(GB/s)",
-           "(GB/s)", "", "(times)");
+           "(GB/s)", "", "(times)", "");
     fflush(stdout);
 }
 
-static void print_row(const struct work *w, const struct variant *v, double mpi_us)
+static void print_ratio(double over, double under, const char *end)
+{
+    if (over > 0 && under > 0)
+        printf("%7.2f%s", over / under, end);
+    else
+        printf("%7s%s", "-", end);
+}
+
+static void print_row(const struct work *w, const struct variant *v, double mpi_us, double floor_us)
 {
     double speed = algorithm_speed(w, v);
     printf("  %11zu ", w->bytes);
@@ -64,10 +72,8 @@ static void print_row(const struct work *w, const struct variant *v, double mpi_
            ronde_dtype_name(w->dtype), reduces(w) ? ronde_op_name(w->op) : "none",
            w->collective == BROADCAST ? (int)w->root : -1, v->impl, v->path, v->memory, v->min_us,
            v->p50_us, v->p99_us, speed, speed * bus_factor(w), v->wrong);
-    if (mpi_us > 0 && v->p50_us > 0)
-        printf("%7.2f\n", mpi_us / v->p50_us);
-    else
-        printf("%7s\n", "-");
+    print_ratio(mpi_us, v->p50_us, " ");
+    print_ratio(v->p50_us, floor_us, "\n");
     fflush(stdout);
 }
 
@@ -104,9 +110,10 @@ static void write_row(FILE *to, const struct work *w, const struct variant *v)
             speed * bus_factor(w), v->wrong);
 }
 
-void report_row(struct report *report, const struct work *w, const struct variant *v, double mpi_us)
+void report_row(struct report *report, const struct work *w, const struct variant *v, double mpi_us,
+                double floor_us)
 {
-    print_row(w, v, mpi_us);
+    print_row(w, v, mpi_us, floor_us);
     if (report->json) {
         fputs(report->rows ? ",\n " : "[\n ", report->json);
         write_row(report->json, w, v);

@@ -14,9 +14,9 @@ struct report {
 /* 0, or -1 with errno where `json` cannot be written. json NULL: none. */
 int report_open(struct report *report, const char *json);
 void report_head(int steps);
-/* mpi_us: MPI's median of the same work, 0 where it was not asked for. */
+/* mpi_us, floor_us: their medians of the same work, 0 where they were not asked for. */
 void report_row(struct report *report, const struct work *work, const struct variant *variant,
-                double mpi_us);
+                double mpi_us, double floor_us);
 /* 0, or -1 with errno where not all could be written. */
 int report_close(struct report *report);
 

@@ -8,6 +8,8 @@
 
 /* ---- variants -------------------------------------------------------------------------------- */
 
+/* A broadcast's root sends its input as it is: MPI_Bcast has one buffer, and a second one would be
+ * a copy that has nothing to do with the others. */
 static struct variant *add(struct session *s, const char *impl, const char *path,
                            const struct buffers *buffers, const struct pieces *pieces)
 {
@@ -16,6 +18,8 @@ static struct variant *add(struct session *s, const char *impl, const char *path
     v->memory = buffers->memory == MEMORY_ARENA ? "arena" : "private";
     v->in = buffers->in;
     v->out = buffers->out;
+    if (s->options.collective == BROADCAST && s->work.rank == s->work.root)
+        v->out = v->in;
     if (!(v->handles = calloc(pieces->number, sizeof *v->handles)))
         die("out of memory");
     return v;
@@ -31,48 +35,74 @@ static void add_ronde(struct session *s, const struct buffers *buffers)
             direct_run;
 }
 
-/* MPI_Bcast has one buffer: the root sends its input as it is. */
 static void add_mpi(struct session *s, const char *path, const struct pieces *pieces)
 {
-    struct variant *v = add(s, "mpi", path, &s->private, pieces);
-    v->run = mpi_run;
-    if (s->options.collective == BROADCAST && s->work.rank == s->work.root)
-        v->out = v->in;
+    add(s, "mpi", path, &s->private, pieces)->run = mpi_run;
+}
+
+/* As MPI's, of the same memory. */
+static void add_gloo(struct session *s, const char *path, const struct pieces *pieces)
+{
+    struct variant *v = add(s, "gloo", path, &s->private, pieces);
+    v->run = gloo_run;
+    gloo_prepare(&s->work, v);
+}
+
+static void add_floor(struct session *s)
+{
+    const struct pieces *pieces = s->options.collective == STEPS ? &s->flat : &s->pieces;
+    add(s, "floor", "copy", &s->private, pieces)->run = floor_copy_run;
+    add(s, "floor", "stream", &s->private, pieces)->run = floor_stream_run;
+    s->variants[s->number - 2].from_first = s->variants[s->number - 1].from_first = 1;
 }
 
 static void make_variants(struct session *s)
 {
     const struct options *o = &s->options;
+    const char *single = o->collective == STEPS ? "each" : "direct";
     if (o->impls & IMPL_RONDE && o->memories & MEMORY_ARENA)
         add_ronde(s, &s->arena);
     if (o->impls & IMPL_RONDE && o->memories & MEMORY_PRIVATE)
         add_ronde(s, &s->private);
-    if (!(o->impls & IMPL_MPI))
-        return;
-    add_mpi(s, o->collective == STEPS ? "each" : "direct", &s->pieces);
-    if (o->collective == STEPS)
+    if (o->impls & IMPL_MPI)
+        add_mpi(s, single, &s->pieces);
+    if (o->impls & IMPL_MPI && o->collective == STEPS)
         add_mpi(s, "flat", &s->flat);
+    if (o->impls & IMPL_GLOO)
+        add_gloo(s, single, &s->pieces);
+    if (o->impls & IMPL_GLOO && o->collective == STEPS)
+        add_gloo(s, "flat", &s->flat);
+    if (o->impls & IMPL_FLOOR)
+        add_floor(s);
 }
 
 /* In turns and out. Steps are compared with one call per tensor, which is what a program without
  * fusion does. */
 static void measure_and_report(struct session *s)
 {
-    double mpi_us = 0;
+    double mpi_us = 0, floor_us = 0;
     measure(&s->options, &s->work, s->variants, s->number);
     if (s->work.rank)
         return;
-    for (size_t i = s->number; i-- > 0;)
-        if (s->variants[i].run == mpi_run)
-            mpi_us = s->variants[i].p50_us;
+    for (size_t i = s->number; i-- > 0;) {
+        const struct variant *v = &s->variants[i];
+        if (v->run == mpi_run)
+            mpi_us = v->p50_us;
+        else if (v->from_first && (floor_us <= 0 || v->p50_us < floor_us))
+            floor_us = v->p50_us;
+    }
     for (size_t i = 0; i < s->number; i++)
-        report_row(&s->report, &s->work, &s->variants[i], mpi_us);
+        report_row(&s->report, &s->work, &s->variants[i], mpi_us, floor_us);
 }
 
 static void free_variants(struct session *s)
 {
-    while (s->number)
-        free(s->variants[--s->number].handles);
+    while (s->number) {
+        struct variant *v = &s->variants[--s->number];
+        if (v->run == gloo_run)
+            gloo_drop(v);
+        free(v->handles);
+    }
 }
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
@@ -82,7 +112,7 @@ static void make_buffers(struct session *s, size_t in_bytes, size_t out_bytes)
     const struct options *o = &s->options;
     if (o->impls & IMPL_RONDE && o->memories & MEMORY_ARENA)
         buffers_make(&s->arena, s->work.context, MEMORY_ARENA, in_bytes, out_bytes, o->in_place);
-    if (o->impls & IMPL_MPI || o->memories & MEMORY_PRIVATE)
+    if (o->impls & ~(unsigned)IMPL_RONDE || o->memories & MEMORY_PRIVATE)
         buffers_make(&s->private, s->work.context, MEMORY_PRIVATE, in_bytes, out_bytes,
                      o->in_place);
 }
@@ -126,11 +156,20 @@ static size_t next_size(const struct options *o, size_t bytes)
     return bytes > SIZE_MAX / o->factor ? SIZE_MAX : bytes * o->factor;
 }
 
-static int mpi_can(const struct session *s, size_t most)
+static int peers_can(const struct session *s, size_t most)
 {
     char text[160];
-    const char *why = s->options.impls & IMPL_MPI ? mpi_refuses(&s->work, most) : NULL;
-    snprintf(text, sizeof text, "MPI %s", why ? why : "");
+    unsigned impls = s->options.impls;
+    const char *who = "MPI", *why = impls & IMPL_MPI ? mpi_refuses(&s->work, most) : NULL;
+    if (!why && impls & IMPL_GLOO) {
+        who = "gloo";
+        why = gloo_refuses(&s->work, most);
+    }
+    if (!why && impls & IMPL_FLOOR) {
+        who = "the floor";
+        why = floor_refuses(&s->work);
+    }
+    snprintf(text, sizeof text, "%s %s", who, why ? why : "");
     return why ? refuse(&s->work, text) : 0;
 }
 
@@ -139,7 +178,7 @@ static int run_sizes(struct session *s)
     const struct options *o = &s->options;
     struct work *w = &s->work;
     size_t most = rank_share(w, o->end_bytes), last = 0;
-    if (mpi_can(s, most))
+    if (peers_can(s, most))
         return 2;
     make_buffers(s, most * w->element_bytes, most * w->element_bytes * spread(w));
     if (w->rank == 0)
@@ -159,7 +198,7 @@ static int run_steps(struct session *s)
     char text[512];
     if (list_make(s->options.list, w->element_bytes, &s->pieces, text, sizeof text))
         return refuse(w, text);
-    if (mpi_can(s, s->pieces.count))
+    if (peers_can(s, s->pieces.count))
         return 2;
     list_flat(&s->pieces, &s->flat);
     w->list = s->options.list;

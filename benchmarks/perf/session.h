@@ -7,7 +7,7 @@
 #include "report.h"
 #include "work.h"
 
-enum { MOST_VARIANTS = 8 };
+enum { MOST_VARIANTS = 12 };
 
 struct session {
     struct options options;
