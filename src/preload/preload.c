@@ -163,4 +163,5 @@ void ronde__preload_finish(void)
     if (used)
         ronde__preload_log("taken: %s", text);
     atomic_store(&finished, 1);
+    ronde__preload_forget_all();
 }

@@ -70,11 +70,31 @@ struct preload_demand {
     uint64_t sends, receives;
 };
 
+/* Bytes, both ends included; least > most: none. */
+struct preload_span {
+    size_t least, most;
+};
+
+/* The last answer about a reduction. Only predefined types and ops are ever understood, and their
+ * handles mean the same for ever. */
+struct preload_known {
+    MPI_Datatype type;
+    MPI_Op op;
+    int is_known, understood;
+    struct reduction reduction;
+    size_t element_bytes;
+};
+
 struct preload {
     struct net net; /* only its allgather works: over PMPI, on the user's communicator */
     MPI_Comm comm;
     enum { PRELOAD_UNOPENED, PRELOAD_OPEN, PRELOAD_REFUSED } state;
     double owed_ns; /* what it would have gained, had it been open */
+    int is_brief;   /* calls are not counted: passing one on leaves no trace */
+    struct preload_span spans[PRELOAD_KINDS]; /* outside of these no row says anything */
+    struct preload_known known;
+    MPI_Datatype plain_type; /* the last that is a run of plain_bytes bytes; 0 of them: none */
+    size_t plain_bytes;
     int skipped[PRELOAD_KINDS], to_skip[PRELOAD_KINDS]; /* ronde__preload_in_vain */
     struct region region;
     struct bell **bells; /* [ranks] */
@@ -104,6 +124,50 @@ int ronde__preload_agree(struct preload *preload, size_t bytes);
 
 /* Whether rows say that it is covered, and about how much is gained. */
 int ronde__preload_row(enum preload_kind kind, int ranks, size_t bytes, double *gain_ns);
+/* The bytes from the least to the most that any row covers. */
+struct preload_span ronde__preload_span(enum preload_kind kind, int ranks);
+static inline int ronde__preload_may_cover(const struct preload *preload, enum preload_kind kind,
+                                           size_t bytes)
+{
+    return bytes >= preload->spans[kind].least && bytes <= preload->spans[kind].most;
+}
+
+/* ---- the short way out ----------------------------------------------------------------------- */
+
+/* The last communicator that this thread has used. A handle means another communicator only after
+ * the old one was freed, which advances the era. */
+struct preload_last {
+    MPI_Comm comm;
+    struct preload *preload;
+    unsigned era;
+};
+#define PRELOAD_HIDDEN __attribute__((visibility("hidden")))
+extern PRELOAD_HIDDEN atomic_uint ronde__preload_era;
+extern PRELOAD_HIDDEN _Thread_local struct preload_last ronde__preload_last
+    __attribute__((tls_model("initial-exec")));
+
+static inline struct preload *ronde__preload_last_of(MPI_Comm comm)
+{
+    const struct preload_last *last = &ronde__preload_last;
+    return last->comm == comm &&
+                   last->era == atomic_load_explicit(&ronde__preload_era, memory_order_relaxed)
+               ? last->preload
+               : NULL;
+}
+
+/* 1 where a call certainly is to be passed on, and nothing else is to be done about it. Most calls
+ * are small, and MPI takes some 0.2 us for them: looking properly would be seen. */
+static inline int ronde__preload_passes(enum preload_kind kind, int count, MPI_Datatype type,
+                                        MPI_Comm comm)
+{
+    const struct preload *preload = ronde__preload_last_of(comm);
+    if (!preload || !preload->is_brief || preload->plain_type != type)
+        return 0;
+    int is_shared = kind == PRELOAD_ALLGATHER || kind == PRELOAD_ALLTOALL ||
+                    kind == PRELOAD_REDUCE_SCATTER;
+    size_t parts = is_shared ? (size_t)preload->net.size : 1;
+    return !ronde__preload_may_cover(preload, kind, (size_t)count * parts * preload->plain_bytes);
+}
 
 /* ---- types ----------------------------------------------------------------------------------- */
 
@@ -111,9 +175,8 @@ int ronde__preload_row(enum preload_kind kind, int ranks, size_t bytes, double *
 void ronde__preload_learn_types(void);
 /* 1 where Ronde computes what MPI says of this type and op. */
 int ronde__preload_reduction(MPI_Datatype type, MPI_Op op, struct reduction *reduction);
-/* Bytes of data of an element. *plain: it lies in memory as it is, without holes, at its address.
- */
-size_t ronde__preload_type_bytes(MPI_Datatype type, int *plain);
+/* Bytes of data of an element. *plain: it lies in memory as it is, without holes, at its place. */
+size_t ronde__preload_type_bytes(struct preload *preload, MPI_Datatype type, int *plain);
 
 /* ---- the calls ------------------------------------------------------------------------------- */
 

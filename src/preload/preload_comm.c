@@ -14,7 +14,7 @@
 #include "shm/slots.h"
 
 enum {
-    SLICE_BYTES = 128 << 10, /* as settings.c has them, which reads variables that are not ours */
+    SLICE_BYTES = 256 << 10, /* as settings.c has them, which reads variables that are not ours */
     SLICES = 4,
     MOST_OPEN = 64, /* of a process; shared memory is often small */
     BELL_LINE = 128,
@@ -24,14 +24,8 @@ static const double OPENING_NS = 1e6;
 
 static atomic_int open_communicators;
 
-/* The last communicator that this thread has used. A handle means another communicator only after
- * the old one was freed, which advances the era. */
-static atomic_uint era;
-static _Thread_local struct {
-    MPI_Comm comm;
-    struct preload *preload;
-    unsigned era;
-} last __attribute__((tls_model("initial-exec")));
+atomic_uint ronde__preload_era;
+_Thread_local struct preload_last ronde__preload_last;
 
 /* ---- what is known of a communicator --------------------------------------------------------- */
 
@@ -53,7 +47,7 @@ static void release(struct preload *preload)
 int ronde__preload_forget(MPI_Comm comm, int keyval, void *attribute, void *extra)
 {
     (void)comm, (void)keyval, (void)extra;
-    atomic_fetch_add(&era, 1);
+    atomic_fetch_add(&ronde__preload_era, 1);
     release(attribute);
     free(attribute);
     return MPI_SUCCESS;
@@ -94,26 +88,40 @@ static struct preload *attach(MPI_Comm comm, int keyval)
     PMPI_Comm_test_inter(comm, &between);
     if (between || preload->net.size == 1 || !is_within_world(comm, preload->net.size))
         preload->state = PRELOAD_REFUSED;
+    preload->is_brief = !ronde__preload_process()->logs && !ronde__preload_process()->all;
+    for (int kind = 0; kind < PRELOAD_KINDS; kind++)
+        preload->spans[kind] = ronde__preload_process()->all
+                                   ? (struct preload_span){0, SIZE_MAX}
+                                   : ronde__preload_span(kind, preload->net.size);
     return preload;
+}
+
+static struct preload *look_up(MPI_Comm comm)
+{
+    int found = 0;
+    void *attribute = NULL;
+    unsigned now = atomic_load_explicit(&ronde__preload_era, memory_order_relaxed);
+    const struct preload_process *process = ronde__preload_process();
+    if (!process || !process->takes || comm == MPI_COMM_NULL || comm == (MPI_Comm)0)
+        return NULL;
+    if (PMPI_Comm_get_attr(comm, process->keyval, &attribute, &found) != MPI_SUCCESS)
+        return NULL;
+    struct preload *preload = found ? attribute : attach(comm, process->keyval);
+    ronde__preload_last = (struct preload_last){comm, preload, now};
+    return preload && preload->state != PRELOAD_REFUSED ? preload : NULL;
 }
 
 struct preload *ronde__preload_of(MPI_Comm comm)
 {
-    const struct preload_process *process = ronde__preload_process();
-    if (!process || !process->takes || comm == MPI_COMM_NULL || comm == (MPI_Comm)0)
-        return NULL;
-    unsigned now = atomic_load_explicit(&era, memory_order_relaxed);
-    if (last.comm != comm || last.era != now || !last.preload) {
-        int found = 0;
-        void *attribute = NULL;
-        if (PMPI_Comm_get_attr(comm, process->keyval, &attribute, &found) != MPI_SUCCESS)
-            return NULL;
-        last.preload = found ? attribute : attach(comm, process->keyval);
-        last.comm = comm;
-        last.era = now;
-    }
-    struct preload *preload = last.preload;
-    return preload && preload->state != PRELOAD_REFUSED ? preload : NULL;
+    struct preload *preload = ronde__preload_last_of(comm);
+    if (!preload)
+        return look_up(comm);
+    return preload->state != PRELOAD_REFUSED ? preload : NULL;
+}
+
+void ronde__preload_forget_all(void)
+{
+    atomic_fetch_add(&ronde__preload_era, 1);
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -163,9 +171,9 @@ static int lay_out(struct preload *preload)
     /* With a CPU for each rank waiting never sleeps: who is asleep does not drive MPI, and MPI
      * would not sleep either. Without, the CPU is given away at each step, and after a while it
      * sleeps. */
-    enum { YIELD_NS = 300000, STEPS_PER_LOOK = 8 };
+    enum { YIELD_NS = 300000, SPINS_PER_LOOK = 64, YIELDS_PER_LOOK = 4 };
     preload->patience.spin_ns = spins ? INT64_MAX / 4 : YIELD_NS;
-    preload->steps_per_look = spins ? STEPS_PER_LOOK : 1;
+    preload->steps_per_look = spins ? SPINS_PER_LOOK : YIELDS_PER_LOOK;
     preload->yields = !spins;
     return !ronde__node_open(&preload->node, &slots, preload->net.rank, NULL, NULL, spins);
 }
@@ -196,6 +204,8 @@ static void open_all(struct preload *preload)
 int ronde__preload_covers(struct preload *preload, enum preload_kind kind, size_t bytes)
 {
     double gain_ns = 0;
+    if (!ronde__preload_may_cover(preload, kind, bytes))
+        return 0;
     int all = ronde__preload_process()->all;
     if (!all && !ronde__preload_row(kind, preload->net.size, bytes, &gain_ns))
         return 0;
@@ -233,7 +243,6 @@ static void drive_mpi(struct preload *preload)
     PMPI_Iprobe(0, PROGRESS_TAG, MPI_COMM_SELF, &flag, MPI_STATUS_IGNORE);
     if (!preload->yields)
         return;
-    sched_yield();
     int64_t now = ronde__now_ns();
     if (!preload->waiting_since)
         preload->waiting_since = now;
@@ -246,8 +255,12 @@ static int32_t step(void *state)
 {
     struct preload *preload = state;
     int32_t said = ronde__node_step(&preload->node);
-    if (said == RONDE__IDLE && ++preload->idle_steps % preload->steps_per_look == 0)
+    if (said != RONDE__IDLE)
+        return said;
+    if (++preload->idle_steps % preload->steps_per_look == 0)
         drive_mpi(preload);
+    if (preload->yields)
+        sched_yield();
     return said;
 }
 

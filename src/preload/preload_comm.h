@@ -8,4 +8,7 @@
  * lives for as long as any of them maps it. */
 int ronde__preload_forget(MPI_Comm comm, int keyval, void *attribute, void *extra);
 
+/* MPI_Finalize: the threads forget the communicators that they have used last. */
+void ronde__preload_forget_all(void);
+
 #endif

@@ -3,6 +3,8 @@
 
 int MPI_Allreduce(const void *in, void *out, int count, MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
+    if (ronde__preload_passes(PRELOAD_ALLREDUCE, count, type, comm))
+        return PMPI_Allreduce(in, out, count, type, op, comm);
     if (ronde__preload_allreduce(in, out, count, type, op, comm))
         return MPI_SUCCESS;
     return PMPI_Allreduce(in, out, count, type, op, comm);
@@ -11,6 +13,8 @@ int MPI_Allreduce(const void *in, void *out, int count, MPI_Datatype type, MPI_O
 int MPI_Reduce(const void *in, void *out, int count, MPI_Datatype type, MPI_Op op, int root,
                MPI_Comm comm)
 {
+    if (ronde__preload_passes(PRELOAD_REDUCE, count, type, comm))
+        return PMPI_Reduce(in, out, count, type, op, root, comm);
     if (ronde__preload_reduce(in, out, count, type, op, root, comm))
         return MPI_SUCCESS;
     return PMPI_Reduce(in, out, count, type, op, root, comm);
@@ -27,6 +31,8 @@ int MPI_Reduce_scatter(const void *in, void *out, const int counts[], MPI_Dataty
 int MPI_Reduce_scatter_block(const void *in, void *out, int count, MPI_Datatype type, MPI_Op op,
                              MPI_Comm comm)
 {
+    if (ronde__preload_passes(PRELOAD_REDUCE_SCATTER, count, type, comm))
+        return PMPI_Reduce_scatter_block(in, out, count, type, op, comm);
     if (ronde__preload_reduce_scatter(in, out, NULL, count, type, op, comm))
         return MPI_SUCCESS;
     return PMPI_Reduce_scatter_block(in, out, count, type, op, comm);
@@ -34,6 +40,8 @@ int MPI_Reduce_scatter_block(const void *in, void *out, int count, MPI_Datatype 
 
 int MPI_Bcast(void *buffer, int count, MPI_Datatype type, int root, MPI_Comm comm)
 {
+    if (ronde__preload_passes(PRELOAD_BROADCAST, count, type, comm))
+        return PMPI_Bcast(buffer, count, type, root, comm);
     if (ronde__preload_broadcast(buffer, count, type, root, comm))
         return MPI_SUCCESS;
     return PMPI_Bcast(buffer, count, type, root, comm);
@@ -42,6 +50,8 @@ int MPI_Bcast(void *buffer, int count, MPI_Datatype type, int root, MPI_Comm com
 int MPI_Allgather(const void *in, int in_count, MPI_Datatype in_type, void *out, int out_count,
                   MPI_Datatype out_type, MPI_Comm comm)
 {
+    if (ronde__preload_passes(PRELOAD_ALLGATHER, out_count, out_type, comm))
+        return PMPI_Allgather(in, in_count, in_type, out, out_count, out_type, comm);
     const struct preload_side from = {in, in_count, NULL, NULL, in_type};
     const struct preload_side to = {out, out_count, NULL, NULL, out_type};
     if (ronde__preload_allgather(&from, &to, comm))
@@ -63,6 +73,8 @@ int MPI_Allgatherv(const void *in, int in_count, MPI_Datatype in_type, void *out
 int MPI_Alltoall(const void *in, int in_count, MPI_Datatype in_type, void *out, int out_count,
                  MPI_Datatype out_type, MPI_Comm comm)
 {
+    if (ronde__preload_passes(PRELOAD_ALLTOALL, out_count, out_type, comm))
+        return PMPI_Alltoall(in, in_count, in_type, out, out_count, out_type, comm);
     const struct preload_side from = {in, in_count, NULL, NULL, in_type};
     const struct preload_side to = {out, out_count, NULL, NULL, out_type};
     if (ronde__preload_alltoall(&from, &to, comm))

@@ -15,7 +15,7 @@ int ronde__preload_broadcast(void *buffer, int count, MPI_Datatype type, int roo
     struct preload *preload = ronde__preload_of(comm);
     if (!preload || count <= 0 || root < 0 || root >= preload->net.size)
         return ronde__preload_note(PRELOAD_BROADCAST, 0);
-    size_t bytes = (size_t)count * ronde__preload_type_bytes(type, &plain);
+    size_t bytes = (size_t)count * ronde__preload_type_bytes(preload, type, &plain);
     plain = plain && buffer && buffer != MPI_IN_PLACE;
     if (!bytes || !ronde__preload_covers(preload, PRELOAD_BROADCAST, bytes))
         return ronde__preload_note(PRELOAD_BROADCAST, 0);
@@ -54,6 +54,8 @@ static char *place_of(const struct preload_side *side, int rank, size_t size)
 static size_t total_of(const struct preload_side *side, int ranks, size_t size)
 {
     size_t total = 0;
+    if (!side->counts)
+        return side->count > 0 ? (size_t)side->count * size * (size_t)ranks : 0;
     for (int rank = 0; rank < ranks; rank++) {
         if (count_of(side, rank) < 0)
             return 0;
@@ -91,7 +93,7 @@ int ronde__preload_allgather(const struct preload_side *in, const struct preload
     if (!preload)
         return ronde__preload_note(PRELOAD_ALLGATHER, 0);
     int me = preload->net.rank;
-    size_t size = ronde__preload_type_bytes(out->type, &plain);
+    size_t size = ronde__preload_type_bytes(preload, out->type, &plain);
     size_t total = total_of(out, preload->net.size, size);
     if (!total || !ronde__preload_covers(preload, PRELOAD_ALLGATHER, total))
         return ronde__preload_note(PRELOAD_ALLGATHER, 0);
@@ -101,7 +103,7 @@ int ronde__preload_allgather(const struct preload_side *in, const struct preload
         mine = plain ? place_of(out, me, size) : NULL;
     else if (count_of(out, me) || in->count)
         plain = plain && in->count >= 0 && is_place(mine) &&
-                (size_t)in->count * ronde__preload_type_bytes(in->type, &plain_in) ==
+                (size_t)in->count * ronde__preload_type_bytes(preload, in->type, &plain_in) ==
                     bytes_of(out, me, size);
     if (!ronde__preload_agree(preload, plain && plain_in ? total : 0))
         return ronde__preload_note(PRELOAD_ALLGATHER,
@@ -241,13 +243,13 @@ int ronde__preload_alltoall(const struct preload_side *in, const struct preload_
     if (!preload || (!out->counts && out->count <= 0))
         return ronde__preload_note(kind, 0);
     int ranks = preload->net.size, plain, plain_in;
-    size_t size = ronde__preload_type_bytes(out->type, &plain);
+    size_t size = ronde__preload_type_bytes(preload, out->type, &plain);
     size_t bytes = out->counts ? LIKELY_BYTES : bytes_of(out, 0, size) * (size_t)ranks;
     if (!bytes || !ronde__preload_covers(preload, kind, bytes))
         return ronde__preload_note(kind, 0);
     if (in->memory == MPI_IN_PLACE)
         in = out;
-    size_t in_size = ronde__preload_type_bytes(in->type, &plain_in);
+    size_t in_size = ronde__preload_type_bytes(preload, in->type, &plain_in);
     int usable = plain && plain_in && is_place(out->memory) && is_place(in->memory) &&
                  are_counts(in, ranks) && are_counts(out, ranks);
     if (!alltoall(preload, in, out, in_size, size, usable))

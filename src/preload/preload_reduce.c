@@ -28,45 +28,61 @@ static void start(struct preload *preload, const struct piece *pieces, int n, si
     ronde__preload_run(preload);
 }
 
-/* The communicator, where a reduction of so many elements is to be taken on it. */
-static struct preload *choose(enum preload_kind kind, size_t count, MPI_Datatype type, MPI_Op op,
-                              MPI_Comm comm, struct reduction *reduction)
+/* What this type and op mean; NULL: nothing here. */
+static const struct preload_known *look_up(struct preload *preload, MPI_Datatype type, MPI_Op op)
 {
-    struct preload *preload = ronde__preload_of(comm);
-    if (!preload || !count || !ronde__preload_reduction(type, op, reduction) ||
-        !ronde__preload_covers(preload, kind, count * ronde_dtype_bytes(reduction->dtype)))
+    struct preload_known *known = &preload->known;
+    if (!known->is_known || known->type != type || known->op != op) {
+        *known = (struct preload_known){.type = type, .op = op, .is_known = 1};
+        known->understood = ronde__preload_reduction(type, op, &known->reduction);
+        if (known->understood)
+            known->element_bytes = ronde_dtype_bytes(known->reduction.dtype);
+    }
+    if (known->understood) { /* for ronde__preload_passes */
+        preload->plain_type = type;
+        preload->plain_bytes = known->element_bytes;
+    }
+    return known->understood ? known : NULL;
+}
+
+/* The reduction, where so many elements of it are to be taken. */
+static const struct reduction *choose(struct preload *preload, enum preload_kind kind, size_t count,
+                                      MPI_Datatype type, MPI_Op op)
+{
+    const struct preload_known *known = look_up(preload, type, op);
+    if (!known || !count || !ronde__preload_covers(preload, kind, count * known->element_bytes))
         return NULL;
-    return preload;
+    return &known->reduction;
 }
 
 int ronde__preload_allreduce(const void *in, void *out, int count, MPI_Datatype type, MPI_Op op,
                              MPI_Comm comm)
 {
-    struct reduction reduction;
-    if (count <= 0 || is_for_mpi(in, out))
+    struct preload *preload = ronde__preload_of(comm);
+    if (!preload || count <= 0 || is_for_mpi(in, out))
         return ronde__preload_note(PRELOAD_ALLREDUCE, 0);
-    struct preload *preload = choose(PRELOAD_ALLREDUCE, (size_t)count, type, op, comm, &reduction);
-    if (!preload)
+    const struct reduction *reduction = choose(preload, PRELOAD_ALLREDUCE, (size_t)count, type, op);
+    if (!reduction)
         return ronde__preload_note(PRELOAD_ALLREDUCE, 0);
     const struct piece piece = {in == MPI_IN_PLACE ? out : in, out, (size_t)count};
-    start(preload, &piece, 1, (size_t)count, &reduction);
+    start(preload, &piece, 1, (size_t)count, reduction);
     return ronde__preload_note(PRELOAD_ALLREDUCE, 1);
 }
 
 int ronde__preload_reduce(const void *in, void *out, int count, MPI_Datatype type, MPI_Op op,
                           int root, MPI_Comm comm)
 {
-    struct reduction reduction;
     struct preload *preload = ronde__preload_of(comm);
     if (!preload || count <= 0 || root < 0 || root >= preload->net.size)
         return ronde__preload_note(PRELOAD_REDUCE, 0);
     int is_root = preload->net.rank == root;
     if (is_root ? is_for_mpi(in, out) : !in || in == MPI_IN_PLACE)
         return ronde__preload_note(PRELOAD_REDUCE, 0);
-    if (!choose(PRELOAD_REDUCE, (size_t)count, type, op, comm, &reduction))
+    const struct reduction *reduction = choose(preload, PRELOAD_REDUCE, (size_t)count, type, op);
+    if (!reduction)
         return ronde__preload_note(PRELOAD_REDUCE, 0);
     const struct piece piece = {in == MPI_IN_PLACE ? out : in, is_root ? out : NULL, (size_t)count};
-    start(preload, &piece, 1, (size_t)count, &reduction);
+    start(preload, &piece, 1, (size_t)count, reduction);
     return ronde__preload_note(PRELOAD_REDUCE, 1);
 }
 
@@ -75,7 +91,6 @@ int ronde__preload_reduce(const void *in, void *out, int count, MPI_Datatype typ
 int ronde__preload_reduce_scatter(const void *in, void *out, const int *counts, int count,
                                   MPI_Datatype type, MPI_Op op, MPI_Comm comm)
 {
-    struct reduction reduction;
     struct preload *preload = ronde__preload_of(comm);
     size_t total = 0;
     if (!preload || (!counts && count < 0) || is_for_mpi(in, out))
@@ -85,9 +100,10 @@ int ronde__preload_reduce_scatter(const void *in, void *out, const int *counts, 
             return ronde__preload_note(PRELOAD_REDUCE_SCATTER, 0);
         total += (size_t)(counts ? counts[rank] : count);
     }
-    if (!choose(PRELOAD_REDUCE_SCATTER, total, type, op, comm, &reduction))
+    const struct reduction *reduction = choose(preload, PRELOAD_REDUCE_SCATTER, total, type, op);
+    if (!reduction)
         return ronde__preload_note(PRELOAD_REDUCE_SCATTER, 0);
-    size_t size = ronde_dtype_bytes(reduction.dtype), at = 0;
+    size_t size = ronde_dtype_bytes(reduction->dtype), at = 0;
     int in_place = in == MPI_IN_PLACE, me = preload->net.rank;
     const char *source = in_place ? out : in;
     for (int rank = 0; rank < preload->net.size; rank++) {
@@ -97,7 +113,7 @@ int ronde__preload_reduce_scatter(const void *in, void *out, const int *counts, 
     }
     struct piece *mine = &preload->pieces[me];
     mine->out = in_place ? (char *)out + (mine->in - source) : out;
-    start(preload, preload->pieces, preload->net.size, total, &reduction);
+    start(preload, preload->pieces, preload->net.size, total, reduction);
     if (in_place)
         memmove(out, mine->out, mine->count * size);
     return ronde__preload_note(PRELOAD_REDUCE_SCATTER, 1);

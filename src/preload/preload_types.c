@@ -103,8 +103,12 @@ static int differs(const struct type *type, MPI_Op op)
 {
 #if defined MPICH /* 4.0.2 compares unsigned integers as if they had signs */
     return type->shape == UNSIGNED && (op == MPI_MIN || op == MPI_MAX);
-#else /* 4.1 saturates sums of narrow integers where the CPU has AVX, and wraps where not */
-    return type->shape != FLOAT && type->bytes <= 2 && op == MPI_SUM;
+#else /* 4.1.4 saturates sums of narrow integers where the CPU has AVX, and wraps where not; it
+         compares MPI_UNSIGNED_LONG as if it had a sign, and MPI_OFFSET as if it had none */
+    int is_compared = op == MPI_MIN || op == MPI_MAX;
+    int is_mistaken = type->type == MPI_UNSIGNED_LONG || type->type == MPI_OFFSET;
+    int saturates = type->shape != FLOAT && type->bytes <= 2 && op == MPI_SUM;
+    return saturates || (is_mistaken && is_compared);
 #endif
 }
 
@@ -133,7 +137,7 @@ int ronde__preload_reduction(MPI_Datatype type, MPI_Op op, struct reduction *red
 
 /* Predefined, and as long in memory as its data: then it is a run of bytes. Pairs with holes are
  * not; of derived types only their size is known. */
-size_t ronde__preload_type_bytes(MPI_Datatype type, int *plain)
+static size_t bytes_of(MPI_Datatype type, int *plain)
 {
     const struct type *row = find(type);
     *plain = row != NULL;
@@ -148,4 +152,18 @@ size_t ronde__preload_type_bytes(MPI_Datatype type, int *plain)
         return 0;
     *plain = combiner == MPI_COMBINER_NAMED && lower == 0 && extent == bytes;
     return (size_t)bytes;
+}
+
+/* Of a predefined one the handle means the same for ever. */
+size_t ronde__preload_type_bytes(struct preload *preload, MPI_Datatype type, int *plain)
+{
+    *plain = 1;
+    if (preload->plain_bytes && preload->plain_type == type)
+        return preload->plain_bytes;
+    size_t bytes = bytes_of(type, plain);
+    if (*plain && bytes) {
+        preload->plain_type = type;
+        preload->plain_bytes = bytes;
+    }
+    return bytes;
 }
