@@ -4,6 +4,7 @@
  * PATH) it says nothing and checks only that all ends. */
 /* ronde-test: np=2 mpich=2 */
 #include <dlfcn.h>
+#include <math.h>
 #include <mpi.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -14,11 +15,11 @@
 
 enum { MOST_BYTES = 3 << 20, ROOM = 4 * MOST_BYTES, KEEP = 64 };
 
-static FILE *out;
+static FILE *out, *loose;
 static int world_rank, world_size;
 static char *in_buffer, *out_buffer;
 
-enum shape { SIGNED, UNSIGNED, FLOATS, BYTES };
+enum shape { SIGNED, UNSIGNED, FLOATS, BYTES, BOOLS, MOVED /* no op is for these */ };
 
 static const struct kind_of_type {
     const char *name;
@@ -43,6 +44,27 @@ static const struct kind_of_type {
     {"integer", MPI_INTEGER, 4, SIGNED, 1},
     {"real", MPI_REAL, 4, FLOATS, 1},
     {"double precision", MPI_DOUBLE_PRECISION, 8, FLOATS, 1},
+    {"signed char", MPI_SIGNED_CHAR, 1, SIGNED, 0},
+    {"unsigned char", MPI_UNSIGNED_CHAR, 1, UNSIGNED, 0},
+    {"unsigned short", MPI_UNSIGNED_SHORT, 2, UNSIGNED, 0},
+    {"int16", MPI_INT16_T, 2, SIGNED, 0},
+    {"int32", MPI_INT32_T, 4, SIGNED, 0},
+    {"uint32", MPI_UINT32_T, 4, UNSIGNED, 0},
+    {"int64", MPI_INT64_T, 8, SIGNED, 0},
+    {"unsigned long", MPI_UNSIGNED_LONG, 8, UNSIGNED, 0},
+    {"unsigned long long", MPI_UNSIGNED_LONG_LONG, 8, UNSIGNED, 0},
+    {"bool", MPI_C_BOOL, 1, BOOLS, 0},
+    {"integer1", MPI_INTEGER1, 1, SIGNED, 1},
+    {"integer2", MPI_INTEGER2, 2, SIGNED, 1},
+    {"integer4", MPI_INTEGER4, 4, SIGNED, 1},
+    {"integer8", MPI_INTEGER8, 8, SIGNED, 1},
+    {"real4", MPI_REAL4, 4, FLOATS, 1},
+    {"real8", MPI_REAL8, 8, FLOATS, 1},
+    {"offset", MPI_OFFSET, 8, SIGNED, 1},
+    {"count", MPI_COUNT, 8, SIGNED, 1},
+    {"char", MPI_CHAR, 1, MOVED, 0},
+    {"character", MPI_CHARACTER, 1, MOVED, 1},
+    {"logical", MPI_LOGICAL, 4, MOVED, 1},
 };
 
 enum { SUM, PROD, MIN, MAX, LAND, LOR, BAND, BOR, OPS };
@@ -58,8 +80,12 @@ static MPI_Op op_of(int op)
 
 static int fits(const struct kind_of_type *type, int op)
 {
+    if (type->shape == MOVED)
+        return 0;
     if (type->shape == BYTES)
         return op >= BAND;
+    if (type->shape == BOOLS)
+        return op == LAND || op == LOR;
     if (type->shape == FLOATS)
         return op < LAND;
     return !type->is_fortran || (op != LAND && op != LOR);
@@ -76,8 +102,8 @@ static uint64_t mixed(uint64_t x)
     return x ^ x >> 32;
 }
 
-/* Integers of any bits; but sums and products of narrow ones do not overflow, since some MPIs
- * saturate there. Floats are small integers. */
+/* Integers of any bits, so that sums of narrow ones overflow: an MPI that saturates them there must
+ * go on doing so. Floats are small integers. */
 static void fill(char *to, size_t elements, const struct kind_of_type *type, int op, int seed)
 {
     for (size_t i = 0; i < elements; i++, to += type->bytes) {
@@ -89,11 +115,8 @@ static void fill(char *to, size_t elements, const struct kind_of_type *type, int
             memcpy(to, &(double){small}, 8);
         else if ((op == LAND || op == LOR) && x % 3 == 0)
             memset(to, 0, (size_t)type->bytes);
-        else if (type->bytes <= 2 && op <= PROD)
-            memcpy(to,
-                   &(uint64_t){type->shape == UNSIGNED ? x % 9 % (op == PROD ? 3 : 9)
-                                                       : (uint64_t)small},
-                   (size_t)type->bytes);
+        else if (type->shape == BOOLS)
+            *to = (char)(x % 3 != 0);
         else
             memcpy(to, &x, (size_t)type->bytes);
     }
@@ -118,6 +141,13 @@ static void note(const char *call, const char *what, size_t count, const void *m
     if (out)
         fprintf(out, "%s %s %zu %016llx\n", call, what, count,
                 (unsigned long long)sum_of(memory, bytes));
+}
+
+/* Of what MPI leaves open, and MPIs do in ways of their own. */
+static void note_loosely(const char *what, const void *memory, size_t bytes)
+{
+    if (loose)
+        fprintf(loose, "%s %016llx\n", what, (unsigned long long)sum_of(memory, bytes));
 }
 
 /* ---- reductions ------------------------------------------------------------------------------ */
@@ -257,7 +287,7 @@ static void run_all(MPI_Comm comm, int thoroughly)
                         reduce_once(comm, &types[t], op, count, in_place);
                         reduce_scatter_once(comm, &types[t], op, count, in_place);
                     }
-                if (t < (is_long ? 1 : 3))
+                if (is_long ? t < 1 : thoroughly || t < 3)
                     move_once(comm, &types[t], count, in_place);
             }
             MPI_Barrier(comm);
@@ -279,13 +309,79 @@ static void run_communicators(void)
     MPI_Comm_free(&reversed);
 }
 
+/* ---- floats that are rounded, or are no numbers ---------------------------------------------- */
+
+/* Any sign and many exponents. */
+static double rounded_value(uint64_t x)
+{
+    double fraction = 1 + (double)(x >> 12) * 0x1p-52, scale = 1;
+    for (uint64_t i = 0; i < x % 32; i++)
+        scale /= 2;
+    return x & 32 ? -fraction * scale : fraction * scale;
+}
+
+/* MIN and MAX of a NaN, or of zeros of both signs, MPI leaves to the machine. */
+static double odd_value(uint64_t x, int has_nan)
+{
+    static const double values[] = {0.0,     -0.0,      1,        -3,       1e-310,
+                                    -1e-310, 0x1p-149f, 0x1p127f, -0x1p127f};
+    if (has_nan && x % 5 == 0)
+        return (double)NAN;
+    if (x % 7 == 0)
+        return x & 64 ? (double)INFINITY : -(double)INFINITY;
+    return values[x / 128 % (sizeof(values) / sizeof(values[0]))];
+}
+
+enum values { ROUNDED, ODD, NOT_NUMBERS };
+
+static void run_float(const char *name, int is_double, enum values values, int op)
+{
+    enum { N = 3000 };
+    double *wide = (double *)(void *)in_buffer, *wide_sum = (double *)(void *)out_buffer;
+    float *narrow = (float *)(void *)in_buffer, *narrow_sum = (float *)(void *)out_buffer;
+    size_t bytes = N * (is_double ? sizeof(double) : sizeof(float));
+    for (int i = 0; i < N; i++) {
+        uint64_t x = mixed((uint64_t)i * 64 + (uint64_t)world_rank);
+        double value = values == ROUNDED ? rounded_value(x) : odd_value(x, values == NOT_NUMBERS);
+        if (is_double)
+            wide[i] = value;
+        else
+            narrow[i] = (float)value;
+    }
+    MPI_Allreduce(in_buffer, out_buffer, N, is_double ? MPI_DOUBLE : MPI_FLOAT, op_of(op),
+                  MPI_COMM_WORLD);
+    for (int i = 0; i < N; i++) /* which NaN is the machine's business */
+        if (is_double && isnan(wide_sum[i]))
+            wide_sum[i] = (double)NAN;
+        else if (!is_double && isnan(narrow_sum[i]))
+            narrow_sum[i] = NAN;
+    /* Of two numbers there is one sum; of more it depends on the order. */
+    if (world_size <= 2 && (op <= PROD || values == ROUNDED))
+        note("allreduce", name, N, out_buffer, bytes);
+    else
+        note_loosely(name, out_buffer, bytes);
+}
+
+static void run_floats(void)
+{
+    static const char *const values[] = {"rounded", "signed zeros and infinities", "NaN"};
+    for (int is_double = 0; is_double < 2; is_double++)
+        for (int v = ROUNDED; v <= NOT_NUMBERS; v++)
+            for (int op = SUM; op <= MAX; op++) {
+                char name[80];
+                snprintf(name, sizeof(name), "%s %s: %s", op_names[op],
+                         is_double ? "of doubles" : "of floats", values[v]);
+                run_float(name, is_double, (enum values)v, op);
+            }
+}
+
 /* ---- what is passed on ----------------------------------------------------------------------- */
 
 static void add_twice(void *in, void *inout, int *n, MPI_Datatype *type)
 {
     (void)type;
     for (int i = 0; i < *n; i++)
-        ((int *)inout)[i] += ((int *)in)[i] + 1;
+        ((unsigned *)inout)[i] += ((unsigned *)in)[i] + 1;
 }
 
 static void run_others(void)
@@ -473,12 +569,15 @@ int main(int argc, char **argv)
     if (argc > 1) {
         snprintf(path, sizeof(path), "%s.%d", argv[1], world_rank);
         out = fopen(path, "w");
+        snprintf(path, sizeof(path), "%s.loose.%d", argv[1], world_rank);
+        loose = fopen(path, "w");
     }
     in_buffer = calloc(1, ROOM);
     out_buffer = calloc(1, ROOM);
-    if (!in_buffer || !out_buffer || (argc > 1 && !out))
+    if (!in_buffer || !out_buffer || (argc > 1 && (!out || !loose)))
         MPI_Abort(MPI_COMM_WORLD, 1);
     run_communicators();
+    run_floats();
     run_others();
     run_between();
 #if defined OPEN_MPI /* distributions build MPICH without looking at arguments: it would crash */
@@ -493,6 +592,8 @@ int main(int argc, char **argv)
     free(out_buffer);
     if (out)
         fclose(out);
+    if (loose)
+        fclose(loose);
     MPI_Finalize();
     return 0;
 }
