@@ -1,7 +1,8 @@
 /* The reduction kernels and the streaming copy, beside memcpy with the same footprint.
  *
  * One row per dtype, op, number of sources and instruction set: GB/s counts every byte read and
- * written, (n + 1) * bytes for a reduction and 2 * bytes for a copy, best of several rounds. The
+ * written, (n + 1) * bytes for a reduction and 2 * bytes for a copy, best of several rounds; G/s
+ * counts the elements of the result, in 10^9 a second. The
  * memcpy beside it moves half of the same footprint, so that it comes from the same cache. A
  * weighted average has a weight for each source; Adasum reads everything twice (dot products and
  * weighted sum), which GB/s does not count. */
@@ -145,8 +146,10 @@ static void row(int32_t dtype, int32_t op, int n, size_t bytes)
         if ((options.simd >= 0 && simd != options.simd) || ronde__reduce_choose(simd))
             continue;
         double speed = speed_of(run, &work);
-        printf("%-9s %-16s %3d %10zu %-9s %8.1f %8.1f %6.2f\n", ronde_dtype_name(dtype),
-               ronde_op_name(op), n, bytes, ronde__simd_name(simd), speed, copied, speed / copied);
+        double elements = speed / (n + 1) / (double)ronde_dtype_bytes(dtype);
+        printf("%-9s %-16s %3d %10zu %-9s %8.1f %8.1f %6.2f %8.2f\n", ronde_dtype_name(dtype),
+               ronde_op_name(op), n, bytes, ronde__simd_name(simd), speed, copied, speed / copied,
+               elements);
     }
     fflush(stdout);
     free(work.memory);
@@ -220,8 +223,8 @@ int main(int argc, char **argv)
                     argv[0]);
             return 1;
         }
-    printf("%-9s %-16s %3s %10s %-9s %8s %8s %6s\n", "dtype", "op", "n", "bytes", "simd", "GB/s",
-           "memcpy", "ratio");
+    printf("%-9s %-16s %3s %10s %-9s %8s %8s %6s %8s\n", "dtype", "op", "n", "bytes", "simd",
+           "GB/s", "memcpy", "ratio", "G/s");
     if (options.bytes) {
         table_of(options.bytes);
         return 0;

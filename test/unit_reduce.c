@@ -1,8 +1,12 @@
-/* The kernels against one-element-at-a-time reductions, on every instruction set this CPU has. */
+/* The kernels against one-element-at-a-time reductions, on every instruction set this CPU has. With
+ * the argument `digest` it prints a number made of all results, which is the same on every machine
+ * (test/sh_neon.sh). */
 #include "reduce/reduce.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,6 +183,17 @@ static void expect(const struct reduction *r, const double *weights, char *out,
     }
 }
 
+/* ---- the digest ------------------------------------------------------------------------------ */
+
+static uint64_t digest = 1;
+
+static void digest_add(const void *results, size_t bytes)
+{
+    const unsigned char *p = results;
+    for (size_t i = 0; i < bytes; i++)
+        digest = (digest ^ p[i]) * 0x100000001b3; /* FNV-1a */
+}
+
 /* ---- one case -------------------------------------------------------------------------------- */
 
 /* Memory that each run starts from; `sources` lie at their own odd places in it. */
@@ -228,6 +243,7 @@ static void check_weighted(const struct reduction *reduction, const double *weig
     for (int s = 0; s < n; s++)
         sources[s] = memory.source[s] + place_of(s, reduction->dtype);
     expect(reduction, weights, memory.expected, sources, n, count);
+    digest_add(memory.expected, count * ronde_dtype_bytes(reduction->dtype)); /* so are results */
     for (int simd = RONDE__SIMD_PORTABLE; simd <= RONDE__SIMD_NEON; simd++) {
         if (ronde__reduce_choose(simd))
             continue;
@@ -280,6 +296,21 @@ static void every_op_equals_its_reference(void)
                         check_case(&whole, n, counts[c]);
                     }
         }
+}
+
+/* Past the widest unrolled step, with every number of elements left over. */
+static void every_length_equals_its_reference(void)
+{
+    static const int32_t ops[] = {RONDE_SUM, RONDE_AVERAGE, RONDE_MAX};
+    for (int32_t dtype = 0; dtype < RONDE__DTYPES; dtype++) {
+        size_t most = 4 * 64 / ronde_dtype_bytes(dtype) + 70;
+        fill_sources(dtype, most, EDGES);
+        for (size_t i = 0; i < sizeof ops / sizeof *ops; i++)
+            for (size_t count = 1; count <= most; count++) {
+                struct reduction whole = ronde__reduction(dtype, ops[i], 1, 1, 3);
+                check_case(&whole, 3, count);
+            }
+    }
 }
 
 static void scales_and_divisors_equal_their_reference(void)
@@ -435,6 +466,7 @@ static void every_half_rounds_once_to_the_nearest_even(void)
                 }
                 reference_reduce(&whole, (char *)expected,
                                  (const char *const[]){(char *)every, (char *)other}, 2, 1 << 16);
+                digest_add(expected, sizeof expected);
                 for (int simd = 0; simd <= RONDE__SIMD_NEON; simd++) {
                     if (ronde__reduce_choose(simd))
                         continue;
@@ -749,10 +781,11 @@ static void choosing_knows_what_the_cpu_has(void)
     CHECK(ronde__reduce_choose(-1) == RONDE_OK && ronde__reduce_simd() == best);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     RUN(choosing_knows_what_the_cpu_has);
     RUN(every_op_equals_its_reference);
+    RUN(every_length_equals_its_reference);
     RUN(scales_and_divisors_equal_their_reference);
     RUN(weighted_reductions_equal_their_reference);
     RUN(weighted_averages_divide_by_their_total);
@@ -772,5 +805,7 @@ int main(void)
     RUN(only_an_empty_reduction_of_numbers_is_a_copy);
     RUN(nothing_outside_the_elements_is_touched);
     RUN(streaming_copies_any_bytes_from_anywhere_to_anywhere);
+    if (argc > 1 && strcmp(argv[1], "digest") == 0)
+        printf("%016" PRIx64 "\n", digest);
     return check_result();
 }
