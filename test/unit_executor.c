@@ -199,8 +199,8 @@ static void run_one(struct rank *rank, const struct run *run, const struct sched
     for_elements(run, rank->number, schedule->blocks, memory, fill);
     int32_t status;
     if (*executor)
-        status = ronde__executor_restart(*executor, memory->data, bytes, &memory->map,
-                                         reduces ? &middle : NULL);
+        status = ronde__executor_add(*executor, memory->data, bytes, &memory->map,
+                                     reduces ? &middle : NULL);
     else
         status = ronde__executor_open(executor, rank->net, schedule, peers, TAG, memory->data,
                                       bytes, &memory->map, reduces ? &middle : NULL);
@@ -328,7 +328,7 @@ static void dtypes_and_ops_come_out_right(void)
     const int32_t dtypes[] = {RONDE_INT8, RONDE_INT32, RONDE_FLOAT64, RONDE_FLOAT32,
                               RONDE_BFLOAT16};
     const int32_t ops[] = {RONDE_SUM, RONDE_MIN, RONDE_MAX, RONDE_PRODUCT};
-    for (int a = ALGORITHM_RING; a <= ALGORITHM_DOUBLING; a++)
+    for (int a = ALGORITHM_RING; a <= ALGORITHM_CIRCULANT; a++)
         for (size_t d = 0; d < sizeof(dtypes) / sizeof(dtypes[0]); d++)
             for (size_t o = 0; o < sizeof(ops) / sizeof(ops[0]); o++) {
                 int p = 3 + (int)(d + o) % 5;
@@ -374,6 +374,75 @@ static void an_executor_runs_again_with_other_data(void)
                 {algorithm, p, 0, RONDE_BFLOAT16, RONDE_PRODUCT, 3, 0, some_hundred},
             };
             run_in_turn(runs, sizeof(runs) / sizeof(runs[0]));
+        }
+}
+
+/* Of float32: from 1 to a few segments. */
+static size_t some_thousand(int block)
+{
+    return 2000 + 9001 * (size_t)block;
+}
+
+/* Every rank gives its runs at other times. */
+static void overlap(struct rank *rank)
+{
+    enum { RUNS = 9 };
+    const struct run *run = &rank->runs[0];
+    struct schedule *schedule = ronde__schedule(run->algorithm, run->p, rank->number, run->root);
+    struct reduction whole = ronde__reduction(run->dtype, run->op, 1, 1, (uint32_t)run->p);
+    struct reduction middle = ronde__reduction_middle(&whole);
+    const struct reduction *reduction = ronde__algorithms[run->algorithm].is_allreduce ? &middle
+                                                                                       : NULL;
+    struct executor *executor = NULL;
+    static _Thread_local struct memory memory[RUNS];
+    for (int i = 0; i < RUNS; i++) {
+        lay_out(&memory[i], &rank->runs[i % rank->count], rank->number, schedule->blocks);
+        for_elements(run, rank->number, schedule->blocks, &memory[i], fill);
+    }
+    CHECK(ronde__executor_open(&executor, rank->net, schedule, peers, TAG, memory[0].data,
+                               sizeof(float), &memory[0].map, reduction) == RONDE_OK);
+    uint64_t most = 1 + (uint64_t)rank->number % EXECUTOR_RUNS;
+    for (uint64_t given = 1, ended = 0; ended < RUNS;) {
+        for (; given < RUNS && given - ended < most; given++)
+            CHECK(ronde__executor_add(executor, memory[given].data, sizeof(float),
+                                      &memory[given].map, reduction) == RONDE_OK);
+        CHECK(ronde__executor_step(executor) >= 0);
+        for (; ended < ronde__executor_ended(executor); ended++) {
+            for_elements(run, rank->number, schedule->blocks, &memory[ended], check_element);
+            check_guards(&memory[ended], sizeof(float));
+        }
+        sched_yield();
+    }
+    CHECK(ronde__executor_step(executor) == RONDE__DONE);
+    for (int i = 0; i < RUNS; i++)
+        free(memory[i].data);
+    ronde__executor_close(executor);
+    free(schedule);
+}
+
+static void *run_overlapping(void *context)
+{
+    overlap(context);
+    return NULL;
+}
+
+static void runs_that_overlap_come_out_right_and_in_order(void)
+{
+    for (int a = 0; a < RONDE__ALGORITHMS; a++)
+        for (int p = 1; p <= 7; p++) {
+            enum algorithm algorithm = (enum algorithm)a;
+            const struct run runs[] = {
+                {algorithm, p, 0, RONDE_FLOAT32, RONDE_SUM, 1, 0, some_hundred},
+                {algorithm, p, 0, RONDE_FLOAT32, RONDE_SUM, 2, 1, some_thousand},
+                {algorithm, p, 0, RONDE_FLOAT32, RONDE_SUM, 1, 0, none},
+                {algorithm, p, 0, RONDE_FLOAT32, RONDE_SUM, 3, 0, few},
+            };
+            struct rank ranks[MOST_RANKS] = {0};
+            for (int r = 0; r < p; r++) {
+                ranks[r].runs = runs;
+                ranks[r].count = sizeof(runs) / sizeof(runs[0]);
+            }
+            with_ranks(ranks, p, run_overlapping);
         }
 }
 
@@ -486,7 +555,7 @@ static void check_same_bits(enum algorithm algorithm, int p, int32_t op)
 
 static void bits_are_equal_on_all_ranks_and_from_run_to_run(void)
 {
-    for (int a = ALGORITHM_RING; a <= ALGORITHM_DOUBLING; a++)
+    for (int a = ALGORITHM_RING; a <= ALGORITHM_CIRCULANT; a++)
         for (int p = 2; p <= MOST_RANKS; p++) {
             check_same_bits((enum algorithm)a, p, RONDE_SUM);
             check_same_bits((enum algorithm)a, p, p % 2 ? RONDE_PRODUCT : RONDE_MAX);
@@ -545,13 +614,12 @@ static void run_until_failure(struct rank *rank, const struct schedule *schedule
         __lsan_disable();
     int32_t status = ronde__executor_open(&executor, rank->net, schedule, peers, TAG, memory.data,
                                           sizeof(float), &memory.map, reduces ? &middle : NULL);
+    int32_t end = finish(executor);
     if (reduces && __lsan_enable)
         __lsan_enable();
-    int32_t end = finish(executor);
     int32_t after = ronde__executor_step(executor);
     if (end < 0)
-        status = ronde__executor_restart(executor, memory.data, sizeof(float), &memory.map,
-                                         &middle);
+        status = ronde__executor_add(executor, memory.data, sizeof(float), &memory.map, &middle);
     pthread_barrier_wait(&all_failed); /* nobody sends into what is freed */
     rank->net->operations = &sound;
     ronde__executor_close(executor);
@@ -607,6 +675,7 @@ int main(void)
     RUN(blocks_of_several_ranges_come_out_right);
     RUN(blocks_of_many_segments_come_out_right);
     RUN(an_executor_runs_again_with_other_data);
+    RUN(runs_that_overlap_come_out_right_and_in_order);
     RUN(steps_of_a_round_with_one_peer_keep_their_order);
     RUN(bits_are_equal_on_all_ranks_and_from_run_to_run);
     RUN(a_network_error_comes_back_and_stays);

@@ -27,6 +27,11 @@ static void doubling_is_right_for_every_size(void)
     check_all_sizes(ALGORITHM_DOUBLING);
 }
 
+static void circulant_is_right_for_every_size(void)
+{
+    check_all_sizes(ALGORITHM_CIRCULANT);
+}
+
 static void ring_gather_is_right_for_every_size(void)
 {
     check_all_sizes(ALGORITHM_RING_GATHER);
@@ -287,6 +292,7 @@ int main(void)
 {
     RUN(ring_is_right_for_every_size);
     RUN(doubling_is_right_for_every_size);
+    RUN(circulant_is_right_for_every_size);
     RUN(ring_gather_is_right_for_every_size);
     RUN(binomial_is_right_for_every_size_and_root);
     RUN(lists_of_many_peers_keep_their_room);

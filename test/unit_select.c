@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "check.h"
 
-static void defaults_take_doubling_for_small_and_ring_for_large(void)
+static void defaults_take_doubling_for_small_and_what_sends_least_for_large(void)
 {
     struct select_table table;
     CHECK(ronde__select_read(&table, "") == RONDE_OK);
@@ -14,10 +14,13 @@ static void defaults_take_doubling_for_small_and_ring_for_large(void)
     for (int nodes = 2; nodes <= 1024; nodes++) {
         CHECK(ronde__select(&table, 0, nodes) == ALGORITHM_DOUBLING);
         CHECK(ronde__select(&table, 4095, nodes) == ALGORITHM_DOUBLING);
-        CHECK(ronde__select(&table, 64 << 20, nodes) == ALGORITHM_RING);
+        CHECK(ronde__select(&table, 64 << 20, nodes) ==
+              (nodes <= 64 ? ALGORITHM_RING : ALGORITHM_CIRCULANT));
     }
-    CHECK(ronde__select(&table, 32 << 10, 8) == ALGORITHM_RING);
-    CHECK(ronde__select(&table, (32 << 10) - 1, 8) == ALGORITHM_DOUBLING);
+    CHECK(ronde__select(&table, (14 << 10) - 1, 8) == ALGORITHM_DOUBLING);
+    CHECK(ronde__select(&table, 14 << 10, 8) == ALGORITHM_CIRCULANT);
+    CHECK(ronde__select(&table, (256 << 10) - 1, 8) == ALGORITHM_CIRCULANT);
+    CHECK(ronde__select(&table, 256 << 10, 8) == ALGORITHM_RING);
 }
 
 static void defaults_cover_every_size_and_number_of_nodes(void)
@@ -154,7 +157,7 @@ static void too_many_rows_are_an_error_and_never_an_overrun(void)
 
 int main(void)
 {
-    RUN(defaults_take_doubling_for_small_and_ring_for_large);
+    RUN(defaults_take_doubling_for_small_and_what_sends_least_for_large);
     RUN(defaults_cover_every_size_and_number_of_nodes);
     RUN(first_matching_row_of_the_user_wins);
     RUN(what_the_user_leaves_open_falls_to_the_defaults);

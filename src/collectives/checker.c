@@ -186,7 +186,8 @@ static uint64_t wanted(const struct check *check, int32_t block)
 {
     switch (check->algorithm) {
     case ALGORITHM_RING:
-    case ALGORITHM_DOUBLING: return check->p == 64 ? ~UINT64_C(0) : (UINT64_C(1) << check->p) - 1;
+    case ALGORITHM_DOUBLING:
+    case ALGORITHM_CIRCULANT: return check->p == 64 ? ~UINT64_C(0) : (UINT64_C(1) << check->p) - 1;
     case ALGORITHM_BINOMIAL: return UINT64_C(1) << check->root;
     case ALGORITHM_RING_GATHER: return UINT64_C(1) << block;
     }

@@ -77,6 +77,10 @@ static void bounds(enum algorithm algorithm, int p, int *most_sent, int *most_ro
         *most_sent = floor_log + !is_power;
         *most_rounds = floor_log + 2 * !is_power;
         break;
+    case ALGORITHM_CIRCULANT:
+        *most_sent = 2 * (p - 1);
+        *most_rounds = 2 * (floor_log + !is_power);
+        break;
     case ALGORITHM_BINOMIAL: *most_sent = *most_rounds = floor_log + !is_power; break;
     case ALGORITHM_RING_GATHER: *most_sent = *most_rounds = p - 1; break;
     }

@@ -1,17 +1,26 @@
-/* A schedule is run round by round; each step of the round is a flow of messages (flow.h). A round
- * posts its receives, then its sends, takes in what arrives, and ends when all its flows have.
+/* A run of a schedule is a sequence of steps, each a flow of messages (flow.h), and the runs given
+ * to an executor are one sequence. A few rounds of it are open at once, those of the next run
+ * among them: a segment goes out as soon as what it consists of has come, while others of its round
+ * are still on their way. So the wire of a ring never waits for the end of a round, nor for that of
+ * a run, as long as a block has several segments.
  *
- * What a round sends is what the blocks held when it began. So a segment that has come to be
- * reduced waits in its slot until the same segment has gone out, where the round sends the block
- * too (as doubling does). Nothing waits in a circle: the send of segment k needs the partner's
- * receive of k, which is posted once k - FLOW_WINDOW was taken in, which waited at most for the
- * send of k - FLOW_WINDOW.
+ * A segment waits for the bytes that it shares with other open flows of its run:
+ *   sent      until what rounds before have received there is taken in;
+ *   received  (reduced: taken in; else: posted) until that, too, and until what its own round and
+ *             those before send from there has gone out.
+ * Hence a round sends what the blocks held when all rounds before had ended. Whole rounds are
+ * opened, so that a receive knows all sends that it must wait for.
  *
- * Messages between two peers match in the order in which they are posted, so of two steps of a
- * round with one peer and one direction the later posts nothing before the earlier has posted all.
+ * Messages between two peers match in the order in which they are posted, so of two flows with one
+ * peer and one direction the later posts nothing before the earlier has posted all.
  *
- * Memory: slots for a window of segments, 1 MiB, per step of a round that reduces or whose blocks
- * are in several pieces: 1 or 2 MiB for the algorithms there are, whatever the size of the data. */
+ * Nothing waits in a circle: the flows of the oldest round that has not ended wait for each other
+ * and for the peers alone, as if there were no others (the checker proves that they end), and the
+ * send of segment k needs the partner's receive of k, which is posted once k - FLOW_WINDOW was
+ * taken in, which waited at most for the send of k - FLOW_WINDOW.
+ *
+ * Memory: slots for a window of segments, at most FLOW_WINDOW * FLOW_SEGMENT_BYTES, per open flow
+ * that reduces or whose blocks are in several pieces, whatever the size of the data. */
 #include "collectives/executor.h"
 
 #include <assert.h>
@@ -21,20 +30,30 @@
 #include "base/status.h"
 #include "collectives/flow.h"
 
+/* Open at once: one that ends, one on its way, one that begins. */
+enum { ROUNDS = 3 };
+
 struct executor {
     struct net *net;
     const struct schedule *schedule;
     const int *peers;
     int tag;
-    const struct trace *trace; /* NULL: none */
-    struct flow_data data;
-    int32_t next_step; /* the first one after this round */
-    int32_t status;    /* IDLE while it runs, then DONE or the error */
-    int32_t flows;     /* steps of this round */
-    char *scratch;
-    size_t scratch_bytes;
-    struct flow flow[]; /* room for the longest round */
+    const struct trace *trace;            /* NULL: none */
+    int32_t status;                       /* IDLE while it runs, then DONE or the error */
+    uint64_t runs, runs_ended;            /* given, and over */
+    struct flow_data data[EXECUTOR_RUNS]; /* of run r: r % EXECUTOR_RUNS */
+    uint64_t next_run;                    /* the next flow to open: this run's ... */
+    int32_t next_step;                    /* ... step */
+    size_t *block_at;                     /* memory of all runs' block_at */
+    uint64_t first, end;                  /* open are flows [first, end), in order */
+    uint64_t places;
+    struct flow flow[]; /* flow f is flow[f % places] */
 };
+
+static struct flow *flow_at(struct executor *executor, uint64_t f)
+{
+    return &executor->flow[f % executor->places];
+}
 
 static int32_t round_end(const struct schedule *schedule, int32_t begin)
 {
@@ -44,61 +63,40 @@ static int32_t round_end(const struct schedule *schedule, int32_t begin)
     return end;
 }
 
-/* Opens the flows of the next round, if there is one; returns the scratch that they need. */
-static size_t open_round(struct executor *executor)
+static int32_t longest_round(const struct schedule *schedule)
 {
-    int32_t begin = executor->next_step, end = round_end(executor->schedule, begin);
-    size_t used = 0;
-    for (int32_t i = begin; i < end; i++) {
-        struct flow *flow = &executor->flow[i - begin];
-        size_t needed = ronde__flow_open(flow, &executor->schedule->step[i], &executor->data);
-        /* Still NULL while the scratch is only being measured. */
-        flow->scratch = needed && executor->scratch ? executor->scratch + used : NULL;
-        used += needed;
+    int32_t longest = 0;
+    for (int32_t begin = 0, end; begin < schedule->steps; begin = end) {
+        end = round_end(schedule, begin);
+        longest = end - begin > longest ? end - begin : longest;
     }
-    executor->flows = end - begin;
-    executor->next_step = end;
-    return used;
+    return longest;
 }
 
-/* The scratch of the round that needs most, so that running allocates nothing. */
-static size_t scratch_needed(struct executor *executor)
-{
-    size_t most = 0;
-    executor->next_step = 0;
-    while (executor->next_step < executor->schedule->steps) {
-        size_t needed = open_round(executor);
-        most = needed > most ? needed : most;
-    }
-    executor->next_step = executor->flows = 0;
-    return most;
-}
+/* ---- runs ------------------------------------------------------------------------------------ */
 
-static int32_t grow_scratch(struct executor *executor, size_t bytes)
-{
-    if (bytes <= executor->scratch_bytes)
-        return RONDE_OK;
-    char *scratch = aligned_alloc(64, bytes);
-    if (!scratch)
-        return ronde__fail(RONDE_ERR_MEMORY, "no memory for %zu bytes of receive slots", bytes);
-    free(executor->scratch);
-    executor->scratch = scratch;
-    executor->scratch_bytes = bytes;
-    return RONDE_OK;
-}
-
-int32_t ronde__executor_restart(struct executor *executor, void *data, size_t element_bytes,
-                                const struct block_map *blocks, const struct reduction *reduction)
+int32_t ronde__executor_add(struct executor *executor, void *data, size_t element_bytes,
+                            const struct block_map *blocks, const struct reduction *reduction)
 {
     if (executor->status < 0)
         return executor->status;
-    assert(executor->status == RONDE__DONE);
-    executor->data = (struct flow_data){data, element_bytes, blocks, reduction};
-    int32_t status = grow_scratch(executor, scratch_needed(executor));
-    if (status)
-        return status;
+    assert(executor->runs - executor->runs_ended < EXECUTOR_RUNS);
+    struct flow_data *run = &executor->data[executor->runs % EXECUTOR_RUNS];
+    size_t *block_at = run->block_at;
+    *run = (struct flow_data){data, element_bytes, *blocks, reduction, block_at};
+    for (int32_t b = 0; b < executor->schedule->blocks; b++) {
+        block_at[b + 1] = block_at[b];
+        for (int32_t r = blocks->first_range[b]; r < blocks->first_range[b + 1]; r++)
+            block_at[b + 1] += blocks->ranges[r].count * element_bytes;
+    }
+    executor->runs++;
     executor->status = RONDE__IDLE;
     return RONDE_OK;
+}
+
+uint64_t ronde__executor_ended(const struct executor *executor)
+{
+    return executor->runs_ended;
 }
 
 int32_t ronde__executor_open(struct executor **executor, struct net *net,
@@ -106,27 +104,25 @@ int32_t ronde__executor_open(struct executor **executor, struct net *net,
                              size_t element_bytes, const struct block_map *blocks,
                              const struct reduction *reduction)
 {
-    int32_t longest = 0;
-    for (int32_t begin = 0, end; begin < schedule->steps; begin = end) {
-        end = round_end(schedule, begin);
-        longest = end - begin > longest ? end - begin : longest;
-    }
-    size_t bytes = sizeof(**executor) + (size_t)longest * sizeof((*executor)->flow[0]);
+    size_t places = ROUNDS * (size_t)longest_round(schedule), all = (size_t)schedule->blocks + 1;
+    size_t bytes = sizeof(**executor) + places * sizeof((*executor)->flow[0]);
     struct executor *made = calloc(1, bytes);
-    if (!made)
+    size_t *block_at = calloc(EXECUTOR_RUNS * all, sizeof(*block_at));
+    if (!made || !block_at) {
+        free(made);
+        free(block_at);
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for an executor of %zu bytes", bytes);
+    }
     made->net = net;
     made->schedule = schedule;
     made->peers = peers;
     made->tag = tag;
-    made->status = RONDE__DONE;
-    int32_t status = ronde__executor_restart(made, data, element_bytes, blocks, reduction);
-    if (status) {
-        ronde__executor_close(made);
-        return status;
-    }
+    made->places = places;
+    made->block_at = block_at;
+    for (size_t r = 0; r < EXECUTOR_RUNS; r++)
+        made->data[r].block_at = block_at + r * all;
     *executor = made;
-    return RONDE_OK;
+    return ronde__executor_add(made, data, element_bytes, blocks, reduction);
 }
 
 void ronde__executor_trace(struct executor *executor, const struct trace *trace)
@@ -134,25 +130,109 @@ void ronde__executor_trace(struct executor *executor, const struct trace *trace)
     executor->trace = trace;
 }
 
-/* ---- running --------------------------------------------------------------------------------- */
+/* ---- flows ----------------------------------------------------------------------------------- */
 
-/* Whether this flow's turn has come to post towards its peer. */
-static int is_first_in_line(const struct executor *executor, const struct flow *flow)
+/* A place for flows keeps its slots, so that running allocates nothing once they are large
+ * enough. */
+static int32_t open_flow(struct executor *executor, const struct step *step)
 {
-    for (const struct flow *other = executor->flow; other < flow; other++)
+    struct flow *flow = flow_at(executor, executor->end);
+    size_t needed = ronde__flow_open(flow, step,
+                                     &executor->data[executor->next_run % EXECUTOR_RUNS],
+                                     executor->next_run);
+    if (needed > flow->scratch_bytes) {
+        char *scratch = aligned_alloc(64, needed);
+        if (!scratch)
+            return ronde__fail(RONDE_ERR_MEMORY, "no memory for %zu bytes of slots", needed);
+        free(flow->scratch);
+        flow->scratch = scratch;
+        flow->scratch_bytes = needed;
+    }
+    executor->end++;
+    return RONDE_OK;
+}
+
+/* Opens whole rounds, of the run at hand and of the next, as long as there are places. */
+static int32_t open_rounds(struct executor *executor, int *moved)
+{
+    const struct schedule *schedule = executor->schedule;
+    while (executor->next_run < executor->runs) {
+        int32_t end = round_end(schedule, executor->next_step);
+        size_t wanted = (size_t)(end - executor->next_step);
+        if (executor->end - executor->first + wanted > executor->places)
+            return RONDE_OK;
+        for (; executor->next_step < end; executor->next_step++) {
+            int32_t status = open_flow(executor, &schedule->step[executor->next_step]);
+            if (status)
+                return status;
+        }
+        *moved = 1;
+        if (executor->next_step == schedule->steps) {
+            executor->next_step = 0;
+            executor->next_run++;
+        }
+    }
+    return RONDE_OK;
+}
+
+/* Flows that are over leave in order; with its last one a run ends. */
+static void close_flows(struct executor *executor, int *moved)
+{
+    while (executor->first < executor->end &&
+           ronde__flow_is_over(flow_at(executor, executor->first))) {
+        executor->first++;
+        *moved = 1;
+    }
+    executor->runs_ended = executor->first < executor->end ? flow_at(executor, executor->first)->run
+                                                           : executor->next_run;
+}
+
+/* Whether an earlier flow with this one's peer and direction has messages to post, or to finish. */
+static int is_behind(struct executor *executor, uint64_t f, int in_posting)
+{
+    const struct flow *flow = flow_at(executor, f);
+    for (uint64_t o = executor->first; o < f; o++) {
+        const struct flow *other = flow_at(executor, o);
         if (other->step->peer == flow->step->peer &&
-            ronde__flow_sends(other) == ronde__flow_sends(flow) && other->posted < other->segments)
+            ronde__flow_sends(other) == ronde__flow_sends(flow) &&
+            (in_posting ? other->posted : other->finished) < other->segments)
+            return 1;
+    }
+    return 0;
+}
+
+/* Whether this flow waits for the other where they meet; o and f: their places in the order. */
+static int waits_for(const struct flow *flow, uint64_t f, const struct flow *other, uint64_t o)
+{
+    if (flow->run != other->run)
+        return 0;
+    if (ronde__flow_sends(flow))
+        return !ronde__flow_sends(other) && other->step->round < flow->step->round;
+    return ronde__flow_sends(other) ? other->step->round <= flow->step->round : o < f;
+}
+
+/* Whether the bytes of a segment of flow f are as the schedule wants them. */
+static int is_ready(struct executor *executor, uint64_t f, size_t segment)
+{
+    const struct flow *flow = flow_at(executor, f);
+    for (uint64_t o = executor->first; o < executor->end; o++) {
+        const struct flow *other = flow_at(executor, o);
+        if (waits_for(flow, f, other, o) && ronde__flow_meets(flow, segment, other))
             return 0;
+    }
     return 1;
 }
 
-static int32_t post(struct executor *executor, struct flow *flow, int *moved)
+static int32_t post(struct executor *executor, uint64_t f, int *moved)
 {
-    while (ronde__flow_may_post(flow) && is_first_in_line(executor, flow)) {
+    struct flow *flow = flow_at(executor, f);
+    while (ronde__flow_may_post(flow) && !is_behind(executor, f, 1)) {
+        if (!ronde__flow_reduces(flow) && !is_ready(executor, f, flow->posted))
+            return RONDE_OK;
         if (flow->posted == 0)
             flow->begun_ns = ronde__trace_begin(executor->trace);
-        int32_t status = ronde__flow_post(flow, &executor->data, executor->net,
-                                          executor->peers[flow->step->peer], executor->tag);
+        int32_t status = ronde__flow_post(flow, executor->net, executor->peers[flow->step->peer],
+                                          executor->tag);
         if (status)
             return status;
         *moved = 1;
@@ -160,73 +240,57 @@ static int32_t post(struct executor *executor, struct flow *flow, int *moved)
     return RONDE_OK;
 }
 
-/* Whether the oldest segment of a receive may be written: the round's sends of the same blocks,
- * which are cut alike, have it behind them. */
-static int may_finish(const struct executor *executor, const struct flow *flow)
-{
-    for (int32_t i = 0; i < executor->flows && !ronde__flow_sends(flow); i++) {
-        const struct flow *other = &executor->flow[i];
-        if (ronde__flow_sends(other) && other->step->first == flow->step->first &&
-            other->finished <= flow->finished)
-            return 0;
-    }
-    return 1;
-}
-
 static void record(const struct executor *executor, const struct flow *flow)
 {
-    if (flow->begun_ns && flow->finished == flow->segments)
+    if (flow->begun_ns && ronde__flow_is_over(flow))
         ronde__trace_message(executor->trace,
                              ronde__flow_sends(flow) ? TIMELINE_SEND : TIMELINE_RECV,
                              executor->peers[flow->step->peer], flow->bytes, flow->begun_ns);
 }
 
-static int32_t finish_and_post(struct executor *executor, struct flow *flow, int *moved)
+static int32_t finish(struct executor *executor, uint64_t f, int *moved)
 {
-    while (flow->finished < flow->posted) {
+    struct flow *flow = flow_at(executor, f);
+    while (flow->finished < flow->posted && !is_behind(executor, f, 0)) {
         int arrived;
+        if (ronde__flow_reduces(flow) && !is_ready(executor, f, flow->finished))
+            return RONDE_OK; /* without a look, which would cost a turn of the network */
         int32_t status = ronde__flow_test(flow, executor->net, &arrived);
-        if (status)
+        if (status || !arrived)
             return status;
-        if (!arrived || !may_finish(executor, flow))
-            return RONDE_OK;
-        ronde__flow_finish(flow, &executor->data);
+        ronde__flow_finish(flow);
         record(executor, flow);
         *moved = 1;
-        status = post(executor, flow, moved);
-        if (status)
-            return status;
     }
     return RONDE_OK;
 }
 
-typedef int32_t flow_function(struct executor *, struct flow *, int *moved);
+/* ---- running --------------------------------------------------------------------------------- */
+
+typedef int32_t flow_function(struct executor *, uint64_t f, int *moved);
 
 static int32_t for_flows(struct executor *executor, int sends, flow_function *function, int *moved)
 {
     int32_t status = RONDE_OK;
-    for (int32_t i = 0; !status && i < executor->flows; i++)
-        if (ronde__flow_sends(&executor->flow[i]) == sends)
-            status = function(executor, &executor->flow[i], moved);
+    for (uint64_t f = executor->first; !status && f < executor->end; f++)
+        if (ronde__flow_sends(flow_at(executor, f)) == sends)
+            status = function(executor, f, moved);
     return status;
 }
 
-static int32_t run_round(struct executor *executor, int *moved)
+/* Takes in what has come, then starts all that this allows, what others wait for first: receives
+ * are posted a round or two ahead of what comes. */
+static int32_t pass(struct executor *executor, int *moved)
 {
-    int32_t status = for_flows(executor, 0, post, moved);
+    int32_t status = for_flows(executor, 1, finish, moved);
+    if (!status)
+        status = for_flows(executor, 0, finish, moved);
+    close_flows(executor, moved);
+    if (!status)
+        status = open_rounds(executor, moved);
     if (!status)
         status = for_flows(executor, 1, post, moved);
-    if (!status)
-        status = for_flows(executor, 1, finish_and_post, moved);
-    return status ? status : for_flows(executor, 0, finish_and_post, moved);
-}
-
-static int round_is_over(const struct executor *executor)
-{
-    for (int32_t i = 0; i < executor->flows; i++)
-        if (executor->flow[i].finished < executor->flow[i].segments)
-            return 0;
-    return 1;
+    return status ? status : for_flows(executor, 0, post, moved);
 }
 
 int32_t ronde__executor_step(struct executor *executor)
@@ -234,27 +298,26 @@ int32_t ronde__executor_step(struct executor *executor)
     if (executor->status != RONDE__IDLE)
         return executor->status;
     int moved = 0;
-    for (;;) {
-        int32_t status = run_round(executor, &moved);
-        if (status)
-            return executor->status = status;
-        if (!round_is_over(executor))
-            return moved ? RONDE__MOVED : RONDE__IDLE;
-        if (executor->next_step == executor->schedule->steps)
-            return executor->status = RONDE__DONE;
-        open_round(executor);
-        moved = 1;
-    }
+    int32_t status = pass(executor, &moved);
+    if (status)
+        return executor->status = status;
+    if (executor->runs_ended == executor->runs)
+        return executor->status = RONDE__DONE;
+    return moved ? RONDE__MOVED : RONDE__IDLE;
 }
 
 void ronde__executor_close(struct executor *executor)
 {
     if (!executor)
         return;
-    int in_use = 0;
-    for (int32_t i = 0; i < executor->flows; i++)
-        in_use |= ronde__flow_abandon(&executor->flow[i], executor->net);
-    if (!in_use) /* else lost: better than written to by the network once it is somebody else's */
-        free(executor->scratch);
+    for (uint64_t f = executor->first; f < executor->end; f++) {
+        struct flow *flow = flow_at(executor, f);
+        if (ronde__flow_abandon(flow, executor->net))
+            flow->scratch = NULL; /* lost: better than written to by the network once it is
+                                     somebody else's */
+    }
+    for (uint64_t place = 0; place < executor->places; place++)
+        free(executor->flow[place].scratch);
+    free(executor->block_at);
     free(executor);
 }

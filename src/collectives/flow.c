@@ -34,11 +34,6 @@ static size_t take_run(struct flow_cursor *cursor, const struct flow_data *data,
     }
 }
 
-static int reduces(const struct flow *flow)
-{
-    return flow->step->kind == STEP_RECV_REDUCE || flow->step->kind == STEP_RECV_REDUCE_INTO;
-}
-
 /* Where the next `bytes` bytes lie if that is in one run, else NULL. Does not move the cursor. */
 static char *single_run(struct flow_cursor cursor, const struct flow_data *data, size_t bytes)
 {
@@ -46,29 +41,48 @@ static char *single_run(struct flow_cursor cursor, const struct flow_data *data,
     return take_run(&cursor, data, bytes, &address) == bytes ? address : NULL;
 }
 
-/* Segments of nearly equal length, of whole cache lines: two of 150 KiB overlap better than one of
- * 256 and one of 44. */
+/* Segments of nearly equal length, of whole cache lines: two of 50 KiB overlap better than one of
+ * 60 and one of 40. */
 static void cut(struct flow *flow)
 {
-    size_t least = (flow->bytes + FLOW_SEGMENT_BYTES - 1) / FLOW_SEGMENT_BYTES;
+    size_t most = flow->bytes / FLOW_SEGMENTS;
+    most = most < FLOW_SEGMENT_LEAST ? FLOW_SEGMENT_LEAST : smaller(most, FLOW_SEGMENT_BYTES);
+    size_t least = (flow->bytes + most - 1) / most;
     if (least == 0)
         return;
     flow->segment_bytes = ((flow->bytes + least - 1) / least + 63) / 64 * 64;
     flow->segments = (flow->bytes + flow->segment_bytes - 1) / flow->segment_bytes;
 }
 
-size_t ronde__flow_open(struct flow *flow, const struct step *step, const struct flow_data *data)
+size_t ronde__flow_open(struct flow *flow, const struct step *step, const struct flow_data *data,
+                        uint64_t run)
 {
-    const struct block_map *map = data->blocks;
+    const struct block_map *map = &data->blocks;
     const struct block_range *first = map->ranges + map->first_range[step->first];
-    const struct block_range *end = map->ranges + map->first_range[step->first + step->count];
-    *flow = (struct flow){.step = step, .at_post = {first, 0}, .at_finish = {first, 0}};
-    for (const struct block_range *range = first; range < end; range++)
-        flow->bytes += range->count * data->element_bytes;
+    size_t from = data->block_at[step->first];
+    *flow = (struct flow){.step = step,
+                          .data = data,
+                          .run = run,
+                          .from = from,
+                          .bytes = data->block_at[step->first + step->count] - from,
+                          .at_post = {first, 0},
+                          .at_finish = {first, 0},
+                          .scratch = flow->scratch,
+                          .scratch_bytes = flow->scratch_bytes};
     cut(flow);
-    if (flow->segments == 0 || (!reduces(flow) && single_run(flow->at_post, data, flow->bytes)))
+    if (flow->segments == 0 ||
+        (!ronde__flow_reduces(flow) && single_run(flow->at_post, data, flow->bytes)))
         return 0;
     return smaller(flow->segments, FLOW_WINDOW) * flow->segment_bytes;
+}
+
+int ronde__flow_meets(const struct flow *flow, size_t segment, const struct flow *other)
+{
+    size_t from = flow->from + segment * flow->segment_bytes;
+    size_t to = smaller(from + flow->segment_bytes, flow->from + flow->bytes);
+    size_t other_to = other->from + other->bytes;
+    size_t other_from = smaller(other->from + other->finished * other->segment_bytes, other_to);
+    return from < other_to && other_from < to;
 }
 
 static size_t length_of(const struct flow *flow, size_t segment)
@@ -76,18 +90,15 @@ static size_t length_of(const struct flow *flow, size_t segment)
     return smaller(flow->segment_bytes, flow->bytes - segment * flow->segment_bytes);
 }
 
-/* NULL for a flow that needs none. */
 static char *slot_of(const struct flow *flow, size_t segment)
 {
-    if (!flow->scratch)
-        return NULL;
     return flow->scratch + segment % FLOW_WINDOW * flow->segment_bytes;
 }
 
 /* mine = theirs op mine, or mine op theirs, as the schedule says. */
-static void combine(const struct flow *flow, const struct flow_data *data, char *mine,
-                    const char *theirs, size_t bytes)
+static void combine(const struct flow *flow, char *mine, const char *theirs, size_t bytes)
 {
+    const struct flow_data *data = flow->data;
     const void *sources[2] = {theirs, mine};
     if (flow->step->kind == STEP_RECV_REDUCE_INTO) {
         sources[0] = mine;
@@ -99,33 +110,32 @@ static void combine(const struct flow *flow, const struct flow_data *data, char 
 enum walk { WALK_OVER, WALK_GATHER, WALK_SCATTER, WALK_REDUCE };
 
 /* Moves the cursor over `bytes` bytes of the blocks, to or from a slot as `what` says. */
-static void walk(const struct flow *flow, const struct flow_data *data, struct flow_cursor *cursor,
-                 char *slot, size_t bytes, enum walk what)
+static void walk(const struct flow *flow, struct flow_cursor *cursor, char *slot, size_t bytes,
+                 enum walk what)
 {
     for (size_t done = 0; done < bytes;) {
         char *address;
-        size_t run = take_run(cursor, data, bytes - done, &address);
+        size_t run = take_run(cursor, flow->data, bytes - done, &address);
         switch (what) {
         case WALK_OVER: break;
         case WALK_GATHER: memcpy(slot + done, address, run); break;
         case WALK_SCATTER: memcpy(address, slot + done, run); break;
-        case WALK_REDUCE: combine(flow, data, address, slot + done, run); break;
+        case WALK_REDUCE: combine(flow, address, slot + done, run); break;
         }
         done += run;
     }
 }
 
-int32_t ronde__flow_post(struct flow *flow, const struct flow_data *data, struct net *net, int peer,
-                         int tag)
+int32_t ronde__flow_post(struct flow *flow, struct net *net, int peer, int tag)
 {
     assert(ronde__flow_may_post(flow));
     size_t bytes = length_of(flow, flow->posted);
     struct net_request *request = &flow->requests[flow->posted % FLOW_WINDOW];
-    char *place = reduces(flow) ? NULL : single_run(flow->at_post, data, bytes);
+    char *place = ronde__flow_reduces(flow) ? NULL : single_run(flow->at_post, flow->data, bytes);
     char *memory = place ? place : slot_of(flow, flow->posted);
     int gathers = ronde__flow_sends(flow) && !place;
-    if (!reduces(flow))
-        walk(flow, data, &flow->at_post, memory, bytes, gathers ? WALK_GATHER : WALK_OVER);
+    if (!ronde__flow_reduces(flow))
+        walk(flow, &flow->at_post, memory, bytes, gathers ? WALK_GATHER : WALK_OVER);
     flow->posted++;
     if (ronde__flow_sends(flow))
         return ronde__net_send(net, memory, bytes, peer, tag, request);
@@ -139,16 +149,15 @@ int32_t ronde__flow_test(struct flow *flow, struct net *net, int *arrived)
     return *arrived ? RONDE_OK : ronde__net_test(net, request, arrived);
 }
 
-void ronde__flow_finish(struct flow *flow, const struct flow_data *data)
+void ronde__flow_finish(struct flow *flow)
 {
     size_t bytes = length_of(flow, flow->finished);
-    char *slot = slot_of(flow, flow->finished);
-    if (reduces(flow))
-        walk(flow, data, &flow->at_finish, slot, bytes, WALK_REDUCE);
-    else if (!ronde__flow_sends(flow)) {
-        int came_in_place = single_run(flow->at_finish, data, bytes) != NULL;
-        walk(flow, data, &flow->at_finish, slot, bytes, came_in_place ? WALK_OVER : WALK_SCATTER);
-    }
+    if (ronde__flow_reduces(flow))
+        walk(flow, &flow->at_finish, slot_of(flow, flow->finished), bytes, WALK_REDUCE);
+    else if (!ronde__flow_sends(flow) && single_run(flow->at_finish, flow->data, bytes))
+        walk(flow, &flow->at_finish, NULL, bytes, WALK_OVER); /* it came in place */
+    else if (!ronde__flow_sends(flow))
+        walk(flow, &flow->at_finish, slot_of(flow, flow->finished), bytes, WALK_SCATTER);
     flow->finished++;
 }
 

@@ -9,20 +9,26 @@
 #include "collectives/executor.h"
 
 enum {
-    /* Of a segment, at most. Large enough that the cost of a message (some 50 us on TCP, 2 ms of
-     * wire at 1 Gbit/s) hides behind the window; small enough to be reduced out of a core's 1 MiB
-     * L2 cache, and to leave little to reduce once the last has come. A multiple of 64. */
-    FLOW_SEGMENT_BYTES = 256 << 10,
-    /* Segments in flight per step: one reduced, one on the wire, two to cover late steps. */
-    FLOW_WINDOW = 4
+    /* Of a segment, at most. Below the 64 KiB up to which Open MPI's TCP sends without asking
+     * first: on 1 Gbit/s the wire stood idle for a sixth of the time with segments of 64 KiB and
+     * more, and not at all with these (benchmarks/hosts.sh). They stay in a core's L2 cache, and
+     * leave little to reduce once the last has come. A multiple of 64. */
+    FLOW_SEGMENT_BYTES = 60 << 10,
+    /* A step has so many, if they are not shorter than this: while one passes on, the others keep
+     * the wire busy. 16 KiB take as long on 1 Gbit/s as a message costs on its way. */
+    FLOW_SEGMENTS = 4,
+    FLOW_SEGMENT_LEAST = 16 << 10,
+    /* Segments in flight per step: what the wire holds, and some to cover late steps. */
+    FLOW_WINDOW = 8
 };
 
-/* What all flows of an executor work on. */
+/* What all flows of a run work on. */
 struct flow_data {
     char *data;
     size_t element_bytes;
-    const struct block_map *blocks;
+    struct block_map blocks;
     const struct reduction *reduction;
+    size_t *block_at; /* [blocks + 1]: where each begins in the sequence of all, in bytes */
 };
 
 /* A position in the ranges of a step; moves forward only. */
@@ -33,22 +39,37 @@ struct flow_cursor {
 
 struct flow {
     const struct step *step;
-    size_t bytes;
+    const struct flow_data *data;
+    uint64_t run;
+    size_t from, bytes;   /* in the sequence of all blocks */
     size_t segment_bytes; /* of each but the last */
     size_t segments;
     size_t posted, finished; /* segments; sent, or received and taken in */
     struct flow_cursor at_post, at_finish;
     int64_t begun_ns; /* when the first was posted; 0: nobody records */
     char *scratch; /* FLOW_WINDOW slots of segment_bytes, or fewer where there are fewer segments */
+    size_t scratch_bytes;                     /* of what is allocated there */
     struct net_request requests[FLOW_WINDOW]; /* of segment k: k % FLOW_WINDOW */
 };
 
-/* Returns the scratch that the flow needs, a multiple of 64, for the caller to set. */
-size_t ronde__flow_open(struct flow *flow, const struct step *step, const struct flow_data *data);
+/* Begins a step; keeps the scratch, which must then have as many bytes as this returns. */
+size_t ronde__flow_open(struct flow *flow, const struct step *step, const struct flow_data *data,
+                        uint64_t run);
 
 static inline int ronde__flow_sends(const struct flow *flow)
 {
     return flow->step->kind == STEP_SEND;
+}
+
+/* What is received is taken in from a slot, once it has come, instead of where it belongs. */
+static inline int ronde__flow_reduces(const struct flow *flow)
+{
+    return flow->step->kind == STEP_RECV_REDUCE || flow->step->kind == STEP_RECV_REDUCE_INTO;
+}
+
+static inline int ronde__flow_is_over(const struct flow *flow)
+{
+    return flow->finished == flow->segments;
 }
 
 static inline int ronde__flow_may_post(const struct flow *flow)
@@ -56,14 +77,16 @@ static inline int ronde__flow_may_post(const struct flow *flow)
     return flow->posted < flow->segments && flow->posted - flow->finished < FLOW_WINDOW;
 }
 
+/* 1 where bytes of segment `segment` are among those that `other` has not finished. */
+int ronde__flow_meets(const struct flow *flow, size_t segment, const struct flow *other);
+
 /* Starts the message of the next segment. May post. peer: of the network. */
-int32_t ronde__flow_post(struct flow *flow, const struct flow_data *data, struct net *net, int peer,
-                         int tag);
+int32_t ronde__flow_post(struct flow *flow, struct net *net, int peer, int tag);
 /* Sets *arrived where the oldest message in flight (there is one) has been sent or has come. */
 int32_t ronde__flow_test(struct flow *flow, struct net *net, int *arrived);
 /* Done with the oldest message, which has arrived: one received is now in the blocks, reduced where
  * the step says so. */
-void ronde__flow_finish(struct flow *flow, const struct flow_data *data);
+void ronde__flow_finish(struct flow *flow);
 /* After a failure: lets go of messages that have ended by now. Returns 1 where the network may
  * still write into the scratch. */
 int ronde__flow_abandon(struct flow *flow, struct net *net);

@@ -35,6 +35,7 @@ struct schedule {
 enum algorithm {
     ALGORITHM_RING,       /* allreduce, p blocks */
     ALGORITHM_DOUBLING,   /* allreduce, 1 block */
+    ALGORITHM_CIRCULANT,  /* allreduce, p blocks */
     ALGORITHM_BINOMIAL,   /* broadcast, 1 block, from root */
     ALGORITHM_RING_GATHER /* allgather, p blocks, block b from peer b */
 };

@@ -12,6 +12,10 @@ int32_t ronde__doubling_blocks(int p);
 int32_t ronde__doubling_most_steps(int p);
 int32_t ronde__doubling_write(struct step *steps, int p, int me, int root);
 
+int32_t ronde__circulant_blocks(int p);
+int32_t ronde__circulant_most_steps(int p);
+int32_t ronde__circulant_write(struct step *steps, int p, int me, int root);
+
 int32_t ronde__binomial_blocks(int p);
 int32_t ronde__binomial_most_steps(int p);
 int32_t ronde__binomial_write(struct step *steps, int p, int me, int root);

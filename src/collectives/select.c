@@ -7,30 +7,34 @@
 
 #include "base/status.h"
 
-/* The default choice: a first one from a model, not from measurements. alpha = 50 us a message and
- * beta = 8 ns a byte, which is TCP on 1 Gbit/s, with the reduction hidden behind the wire. Ring
- * costs 2(p-1) alpha + 2(p-1)/p n beta; doubling lg p times alpha + n beta, or floor(lg p) + 2
- * times where p is no power of two. They cross at 4 KiB for 3 nodes, 50 for 4, 10 to 20 for 5 to 7,
- * 54 for 8; from 16 nodes on the bounds are those that `ronde-sim select` finds for eight ranks a node,
- * which are up to a quarter below those for one. Bounds are rounded down, since tensors of a bin share
- * alpha but not beta. Two nodes send n bytes each either way, doubling in half the rounds; but ring
- * reduces half as much, which counts once a tensor fills the caches. One node sends nothing at all.
- * On a faster network alpha / beta, and with it every bound, is larger by a small factor.
+/* The default choice. alpha = 50 us a message and beta = 8 ns a byte, which is TCP on 1 Gbit/s.
+ * Doubling costs lg p (alpha + n beta), or floor(lg p) + 2 times that where p is no power of two;
+ * circulant 2 ceil(lg p) alpha + 2(p-1)/p n beta. They cross at 25 KiB for 4 nodes, near 5 for
+ * 5 to 7, at 15 for 8, and from 8 to 12 for powers of two from 16 on (measured on
+ * four: between 16 and 32).
+ * A ring hides its 2(p-1) alpha behind the wire where a block is two segments or more, hence some
+ * 32 KiB; there it is as fast as the circulant (measured on four: from 128 KiB on), and fills the
+ * wire better beyond. A round of the wire buffer, 2 MiB a part, has so large blocks up to 64 nodes
+ * only. Two nodes send n bytes each either way, doubling in half the rounds; but ring reduces half
+ * as much, which counts once a tensor fills the caches; on three, ring and circulant are alike. One
+ * node sends nothing at all. On a faster network alpha / beta, and with it every bound of
+ * doubling, is larger by a small factor. Bounds are rounded down, since tensors of a bin share
+ * alpha but not beta.
  *
  * The last row takes everything, so every size and number of nodes has its row. */
 static const struct select_row defaults[] = {
     {0, (size_t)1 << 20, 0, 3, ALGORITHM_DOUBLING},
     {0, (size_t)4 << 10, 3, 4, ALGORITHM_DOUBLING},
-    {0, (size_t)32 << 10, 4, 5, ALGORITHM_DOUBLING},
-    {0, (size_t)8 << 10, 5, 8, ALGORITHM_DOUBLING},
-    {0, (size_t)32 << 10, 8, 16, ALGORITHM_DOUBLING},
-    {0, (size_t)47 << 10, 16, 32, ALGORITHM_DOUBLING},
-    {0, (size_t)78 << 10, 32, 64, ALGORITHM_DOUBLING},
-    {0, (size_t)132 << 10, 64, 128, ALGORITHM_DOUBLING},
-    {0, (size_t)228 << 10, 128, 256, ALGORITHM_DOUBLING},
-    {0, (size_t)400 << 10, 256, 512, ALGORITHM_DOUBLING},
-    {0, (size_t)710 << 10, 512, 1024, ALGORITHM_DOUBLING},
-    {0, (size_t)1278 << 10, 1024, INT_MAX, ALGORITHM_DOUBLING},
+    {0, (size_t)20 << 10, 4, 5, ALGORITHM_DOUBLING},
+    {0, (size_t)5 << 10, 5, 8, ALGORITHM_DOUBLING},
+    {0, (size_t)14 << 10, 8, 9, ALGORITHM_DOUBLING},
+    {0, (size_t)8 << 10, 9, INT_MAX, ALGORITHM_DOUBLING},
+    {0, (size_t)128 << 10, 4, 5, ALGORITHM_CIRCULANT},
+    {0, (size_t)256 << 10, 5, 9, ALGORITHM_CIRCULANT},
+    {0, (size_t)512 << 10, 9, 17, ALGORITHM_CIRCULANT},
+    {0, (size_t)1 << 20, 17, 33, ALGORITHM_CIRCULANT},
+    {0, (size_t)2 << 20, 33, 65, ALGORITHM_CIRCULANT},
+    {0, SIZE_MAX, 65, INT_MAX, ALGORITHM_CIRCULANT},
     {0, SIZE_MAX, 0, INT_MAX, ALGORITHM_RING},
 };
 

@@ -5,7 +5,8 @@
  *
  * Between nodes, lane k is carried by local rank k of every node, for as many lanes as the smallest
  * node has ranks: an allreduce is reduced inside each node to its wire buffer, each lane exchanges
- * its part of every block with its peers, and everybody copies the result out. */
+ * its share of every block with its peers, and everybody copies the result out. What does not fit
+ * goes in rounds, which overlap: the wire buffer has two parts. */
 #ifndef RONDE_COMMUNICATOR_COMMUNICATOR_H
 #define RONDE_COMMUNICATOR_COMMUNICATOR_H
 
@@ -28,6 +29,17 @@ struct lane_plan {
     struct executor *executor;
 };
 
+enum { WIRE_PARTS = 2 }; /* one on the wire, one being filled or emptied */
+
+/* A part of the wire buffer, and the round of an allreduce that is in it. */
+struct wire_part {
+    struct piece *pieces;
+    size_t piece_room;
+    int32_t piece_count;
+    size_t *block_from;         /* [nodes + 1] */
+    struct block_range *ranges; /* [nodes] my lane's */
+};
+
 struct adasum;
 
 struct communicator {
@@ -37,7 +49,7 @@ struct communicator {
     int lanes;
     int *peers;    /* [nodes] the ranks of my lane; NULL where I carry none */
     int *carriers; /* [nodes] who carries a broadcast or allgather */
-    int on_wire;   /* the running stage waits for the network */
+    int on_wire;   /* what is running waits for the network */
     int32_t (*stage)(struct communicator *);
     int32_t (*next)(struct communicator *); /* begins what follows the stages; NULL: nothing */
 
@@ -47,7 +59,14 @@ struct communicator {
     size_t element_bytes;
     enum algorithm algorithm;
     struct layout layout;
-    int32_t round;
+    int32_t rounds_begun, rounds_ended;
+    int32_t (*part_stage)(struct communicator *); /* what is done beside the wire */
+    struct executor *wire;   /* of my lane; NULL: I carry none, or nothing yet */
+    uint64_t runs_before;    /* that the executor had before this operation */
+    int32_t next_piece;      /* to unpack ... */
+    const char *unpack_from; /* ... from here */
+    char *wire_buffer;
+    struct wire_part parts[WIRE_PARTS];
     const unsigned char *present; /* who contributes, of this node; NULL: all */
     const double *weights;        /* how much, of this node; NULL: 1 */
     struct exchange exchange;
@@ -60,10 +79,10 @@ struct communicator {
     struct piece *pieces;
     size_t piece_room;
     int32_t piece_count;
-    size_t *block_from;
     struct block_range *ranges;
     size_t range_room;
     int32_t *first_range;
+    int32_t *one_range;          /* [nodes + 1] of blocks of one range each */
     struct block_map map;        /* of the two */
     struct node_run *node_runs;  /* [local size] */
     struct run *sends;           /* [size] of an exchange between nodes */

@@ -1,100 +1,172 @@
 /* Allreduce of a bin. One node: the node's own operation does it all. Several: rounds of
  *
- *   reduce    all ranks of the node, weighted and scaled, into the wire buffer, which is laid out
- *             chunk-major
- *   wire      lane k exchanges part k of every block with lane k of the other nodes
+ *   reduce    all ranks of the node, weighted and scaled, into a part of the wire buffer, which is
+ *             laid out chunk-major
+ *   wire      lane k exchanges its share of every block with lane k of the other nodes
  *   gather    wait for all lanes of this node
  *   unpack    everybody copies out what it wants, divided and scaled
+ *
+ * The wire is stepped beside everything else, and runs without a pause from round to round: there
+ * are two parts, and a node does, in this order, for rounds 0, 1, 2, ...
+ *
+ *   the node   reduce 0, reduce 1, gather 0, unpack 0, reduce 2, gather 1, unpack 1, reduce 3, ...
+ *   the wire             0 ......................... 1 ............................ 2 ........
+ *
+ * A part is written again once everybody has unpacked it: a reduction to the wire begins when all
+ * ranks of the node have come to it.
  *
  * Who contributes, and how much, matters inside the nodes only: what crosses the network is a sum
  * like any other, and the finish divides by what it was told. */
 #include "base/status.h"
 #include "communicator/communicator_stages.h"
 
-static int32_t begin_round(struct communicator *c);
+static int32_t go_on(struct communicator *c);
 
-static int32_t unpack(struct communicator *c)
+static struct wire_part *part_of(struct communicator *c, int32_t round)
 {
-    const char *at = c->node.slots.wire;
-    size_t bytes = c->block_from[c->layout.blocks] * c->element_bytes;
-    ronde__communicator_phase(c, TIMELINE_UNPACK, "allreduce", bytes);
-    for (int32_t i = 0; i < c->piece_count; i++) {
-        const struct piece *piece = &c->pieces[i];
-        const void *source = at;
+    return &c->parts[round % WIRE_PARTS];
+}
+
+static size_t part_bytes(const struct communicator *c)
+{
+    return c->node.slots.wire_bytes / WIRE_PARTS;
+}
+
+static char *memory_of(const struct communicator *c, int32_t round)
+{
+    return c->wire_buffer + (size_t)(round % WIRE_PARTS) * part_bytes(c);
+}
+
+static size_t round_bytes(struct communicator *c, int32_t round)
+{
+    return part_of(c, round)->block_from[c->layout.blocks] * c->element_bytes;
+}
+
+/* ---- unpack ---------------------------------------------------------------------------------- */
+
+/* A few pieces at a time, so that the wire is looked after in between. */
+static int32_t run_unpack(struct communicator *c)
+{
+    enum { STEP_BYTES = 256 << 10 };
+    const struct wire_part *part = part_of(c, c->rounds_ended);
+    for (size_t done = 0; c->next_piece < part->piece_count; c->next_piece++) {
+        const struct piece *piece = &part->pieces[c->next_piece];
+        const void *source = c->unpack_from;
+        if (done >= STEP_BYTES)
+            return RONDE__MOVED;
         if (piece->out)
             ronde__reduce(&c->finish, piece->out, &source, 1, piece->count);
-        at += piece->count * c->element_bytes;
+        c->unpack_from += piece->count * c->element_bytes;
+        done += piece->count * c->element_bytes;
     }
-    return ++c->round < c->layout.rounds ? begin_round(c) : RONDE__DONE;
+    c->rounds_ended++;
+    return go_on(c);
 }
+
+static int32_t begin_unpack(struct communicator *c)
+{
+    ronde__communicator_phase(c, TIMELINE_UNPACK, "allreduce", round_bytes(c, c->rounds_ended));
+    c->next_piece = 0;
+    c->unpack_from = memory_of(c, c->rounds_ended);
+    c->part_stage = run_unpack;
+    return run_unpack(c);
+}
+
+/* ---- gather ---------------------------------------------------------------------------------- */
 
 static int32_t run_gather(struct communicator *c)
 {
-    return ronde__communicator_run_node(c, unpack);
+    return ronde__communicator_run_node(c, begin_unpack);
 }
 
-static int32_t begin_gather(struct communicator *c)
-{
-    c->on_wire = 0;
-    ronde__node_start_barrier(&c->node);
-    c->stage = run_gather;
-    return RONDE__MOVED;
-}
-
+/* Until my own lane is through. */
 static int32_t run_wire(struct communicator *c)
 {
-    int32_t said = ronde__executor_step(c->lanes_by_algorithm[c->algorithm].executor);
-    return said == RONDE__DONE ? begin_gather(c) : said;
+    uint64_t mine = c->runs_before + (uint64_t)c->rounds_ended;
+    if (c->wire && ronde__executor_ended(c->wire) <= mine)
+        return RONDE__IDLE;
+    ronde__node_start_barrier(&c->node);
+    c->part_stage = run_gather;
+    return run_gather(c);
 }
 
-/* My lane's part of every block of this round. */
-static void cut_lanes(struct communicator *c)
+/* ---- wire ------------------------------------------------------------------------------------ */
+
+/* My lane's share of every block of this round. */
+static void cut_lanes(struct communicator *c, struct wire_part *part)
 {
     for (int32_t block = 0; block < c->layout.blocks; block++) {
-        size_t from, length, all = c->block_from[block + 1] - c->block_from[block];
+        size_t from, length, all = part->block_from[block + 1] - part->block_from[block];
         ronde__layout_part(all, c->lanes, c->net->local_rank, &from, &length);
-        c->first_range[block] = block;
-        c->ranges[block] = (struct block_range){c->block_from[block] + from, length};
+        part->ranges[block] = (struct block_range){part->block_from[block] + from, length};
     }
-    c->first_range[c->layout.blocks] = c->layout.blocks;
 }
 
 static int32_t begin_wire(struct communicator *c)
 {
-    size_t bytes = c->block_from[c->layout.blocks] * c->element_bytes;
-    ronde__communicator_phase(c, TIMELINE_EXCHANGE, "allreduce", bytes);
-    if (c->net->local_rank >= c->lanes)
-        return begin_gather(c);
-    cut_lanes(c);
-    int32_t status = ronde__communicator_lane(c, c->algorithm, c->node.slots.wire, c->peers,
-                                              &c->middle);
-    if (status)
-        return status;
-    c->on_wire = 1;
-    c->stage = run_wire;
-    return RONDE__MOVED;
+    int32_t round = c->rounds_begun++;
+    if (c->net->local_rank < c->lanes) {
+        struct wire_part *part = part_of(c, round);
+        const struct block_map map = {c->one_range, part->ranges};
+        cut_lanes(c, part);
+        int32_t status = ronde__communicator_lane(c, c->algorithm, memory_of(c, round), &map,
+                                                  c->peers, &c->middle);
+        if (status)
+            return status;
+        c->wire = c->lanes_by_algorithm[c->algorithm].executor;
+    }
+    return go_on(c);
 }
+
+/* ---- reduce ---------------------------------------------------------------------------------- */
 
 static int32_t run_reduce(struct communicator *c)
 {
     return ronde__communicator_run_node(c, begin_wire);
 }
 
-static int32_t begin_round(struct communicator *c)
+static int32_t begin_reduce(struct communicator *c)
 {
-    c->piece_count = ronde__layout_round(&c->layout, c->tensors, c->element_bytes, c->round,
-                                         c->pieces, c->block_from);
-    struct node_work work = {.pieces = c->pieces,
-                             .piece_count = c->piece_count,
-                             .count = c->block_from[c->layout.blocks],
+    int32_t round = c->rounds_begun;
+    struct wire_part *part = part_of(c, round);
+    part->piece_count = ronde__layout_round(&c->layout, c->tensors, c->element_bytes, round,
+                                            part->pieces, part->block_from);
+    struct node_work work = {.pieces = part->pieces,
+                             .piece_count = part->piece_count,
+                             .count = part->block_from[c->layout.blocks],
                              .element_bytes = c->element_bytes,
                              .reduction = &c->start,
                              .present = c->present,
                              .weights = c->weights};
     ronde__communicator_phase(c, TIMELINE_REDUCE, "allreduce", work.count * c->element_bytes);
+    c->node.slots.wire = memory_of(c, round); /* this rank's own view of them */
     ronde__node_start_reduce_to_wire(&c->node, &work);
-    c->stage = run_reduce;
+    c->part_stage = run_reduce;
     return RONDE__MOVED;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+/* What the node does next, in an order that is the same on all its ranks. */
+static int32_t go_on(struct communicator *c)
+{
+    if (c->rounds_ended == c->layout.rounds)
+        return RONDE__DONE;
+    if (c->rounds_begun < c->layout.rounds && c->rounds_begun - c->rounds_ended < WIRE_PARTS)
+        return begin_reduce(c);
+    ronde__communicator_phase(c, TIMELINE_EXCHANGE, "allreduce", round_bytes(c, c->rounds_ended));
+    c->part_stage = run_wire;
+    return RONDE__MOVED;
+}
+
+static int32_t run_rounds(struct communicator *c)
+{
+    int32_t wire = c->wire ? ronde__executor_step(c->wire) : RONDE__DONE;
+    if (wire < 0)
+        return wire;
+    c->on_wire = wire != RONDE__DONE;
+    int32_t said = c->part_stage(c);
+    return said == RONDE__IDLE && wire == RONDE__MOVED ? RONDE__MOVED : said;
 }
 
 static size_t total_count(const struct piece *tensors, int32_t n)
@@ -145,11 +217,17 @@ int32_t ronde__communicator_start_allreduce(struct communicator *c, const struct
     c->finish = ronde__reduction_finish(whole);
     c->tensors = tensors;
     c->algorithm = algorithm;
-    c->round = 0;
+    c->rounds_begun = c->rounds_ended = 0;
+    c->wire = NULL;
+    const struct executor *executor = c->lanes_by_algorithm[algorithm].executor;
+    c->runs_before = executor ? ronde__executor_ended(executor) : 0;
     int32_t blocks = ronde__algorithms[algorithm].blocks(c->net->nodes);
-    c->layout = ronde__layout(tensors, n, blocks, c->node.slots.wire_bytes / c->element_bytes);
-    int32_t status = ronde__communicator_room(c, (size_t)blocks * (size_t)n);
-    if (!status)
-        begin_round(c);
+    c->layout = ronde__layout(tensors, n, blocks, part_bytes(c) / c->element_bytes);
+    int32_t status = RONDE_OK;
+    for (int i = 0; !status && i < WIRE_PARTS && i < c->layout.rounds; i++)
+        status = ronde__communicator_grow(&c->parts[i].pieces, &c->parts[i].piece_room,
+                                          (size_t)blocks * (size_t)n);
+    c->stage = run_rounds;
+    c->part_stage = go_on;
     return status;
 }

@@ -158,8 +158,8 @@ static int32_t begin_ring(struct communicator *c)
     c->first_range[net->nodes] = range;
     c->on_wire = 1;
     c->stage = run_ring;
-    int32_t status = ronde__communicator_lane(c, ALGORITHM_RING_GATHER, runs[0].out, c->carriers,
-                                              NULL);
+    int32_t status = ronde__communicator_lane(c, ALGORITHM_RING_GATHER, runs[0].out, &c->map,
+                                              c->carriers, NULL);
     return status ? status : RONDE__MOVED;
 }
 

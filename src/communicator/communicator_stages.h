@@ -5,7 +5,8 @@
 #include "base/bell.h"
 #include "communicator/communicator.h"
 
-/* Room for so many pieces in the scratch list. */
+/* Room for so many pieces in a list, and in the scratch list. */
+int32_t ronde__communicator_grow(struct piece **pieces, size_t *room, size_t wanted);
 int32_t ronde__communicator_room(struct communicator *c, size_t pieces);
 int32_t ronde__communicator_room_for_ranges(struct communicator *c, size_t ranges);
 /* An operation of no bytes: done at once, on all ranks. */
@@ -15,10 +16,11 @@ int32_t ronde__communicator_run_node(struct communicator *c,
                                      int32_t (*next)(struct communicator *));
 /* The same with nothing to come. */
 int32_t ronde__communicator_run_last(struct communicator *c);
-/* Begins an algorithm between nodes over c->first_range and c->ranges. peers must be the same array
- * at every call for one algorithm. */
+/* Begins a run of an algorithm between nodes. peers must be the same array at every call for one
+ * algorithm. */
 int32_t ronde__communicator_lane(struct communicator *c, enum algorithm algorithm, void *data,
-                                 const int *peers, const struct reduction *middle);
+                                 const struct block_map *map, const int *peers,
+                                 const struct reduction *middle);
 
 /* In the timeline: ends the running phase, if there is one, and begins this. kind: in static
  * storage. */
