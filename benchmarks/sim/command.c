@@ -195,6 +195,8 @@ static void set_defaults(struct command *c)
                           .model = {.byte_ps = 8000,
                                     .eager_bytes = 64 << 10,
                                     .segment_bytes = FLOW_SEGMENT_BYTES,
+                                    .segments = FLOW_SEGMENTS,
+                                    .segment_least = FLOW_SEGMENT_LEAST,
                                     .window = FLOW_WINDOW}};
     ronde__select_read(&c->table, NULL);
 }

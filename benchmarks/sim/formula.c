@@ -177,6 +177,36 @@ static void doubling(const struct model *model, const struct shape *shape, struc
     count_whole(model, shape, r + (pairs > 0), (int64_t)q * r + 2 * pairs, outcome);
 }
 
+/* ---- circulant ------------------------------------------------------------------------------- */
+
+/* The time of a round that moves `moved` blocks, both ways, and what a lane has in them. */
+static struct round circulant_round(const struct model *model, const struct shape *shape, int moved,
+                                    int reduces, struct outcome *outcome)
+{
+    struct shape blocks = *shape;
+    blocks.elements = (size_t)moved * (shape->elements + (shape->longer > 0));
+    blocks.longer = 0;
+    outcome->rank_messages += segments(model, &blocks, 0, 0);
+    outcome->rank_bytes += (int64_t)shape_bytes(&blocks, 0, 0);
+    outcome->node_bytes += (int64_t)(blocks.elements * blocks.element_bytes);
+    outcome->messages += shape->nodes * all_segments(model, &blocks, 0);
+    return lanes_round(model, &blocks, 0, reduces);
+}
+
+/* Circulant allreduce (schedule_circulant.c): rounds with half of what is left, and the same
+ * backwards. All peers go in step. An estimate: blocks that go round the end are two steps, with
+ * messages of their own, and blocks are taken to be all as long as the longest. */
+static void circulant(const struct model *model, const struct shape *shape, struct outcome *outcome)
+{
+    for (int left = shape->nodes; left > 1; left -= left / 2) {
+        struct round reduce = circulant_round(model, shape, left / 2, 1, outcome);
+        struct round copy = circulant_round(model, shape, left / 2, 0, outcome);
+        outcome->time += reduce.period + copy.period;
+        if (left == shape->nodes) /* the largest round is the last, too */
+            outcome->time += copy.before + copy.both - copy.period;
+    }
+}
+
 /* ---- binomial -------------------------------------------------------------------------------- */
 
 /* Binomial broadcast (schedule_binomial.c) from peer 0. Peer v has the block after a receive, T, for
@@ -210,6 +240,7 @@ void formula_algorithm(const struct model *model, const struct shape *shape,
     switch (shape->algorithm) {
     case ALGORITHM_RING: ring(model, shape, outcome); break;
     case ALGORITHM_DOUBLING: doubling(model, shape, outcome); break;
+    case ALGORITHM_CIRCULANT: circulant(model, shape, outcome); break;
     case ALGORITHM_BINOMIAL: binomial(model, shape, outcome); break;
     case ALGORITHM_RING_GATHER: ring_gather(model, shape, outcome); break;
     }

@@ -5,7 +5,10 @@
 struct pieces model_cut(const struct model *model, size_t bytes)
 {
     struct pieces pieces = {.bytes = bytes};
-    size_t least = (bytes + model->segment_bytes - 1) / model->segment_bytes;
+    size_t most = model->segments ? bytes / model->segments : bytes;
+    most = most < model->segment_least ? model->segment_least : most;
+    most = most > model->segment_bytes ? model->segment_bytes : most;
+    size_t least = most ? (bytes + most - 1) / most : 0;
     if (least == 0)
         return pieces;
     pieces.segment_bytes = ((bytes + least - 1) / least + 63) / 64 * 64;

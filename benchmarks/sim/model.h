@@ -22,6 +22,8 @@ struct model {
     double node_ps;                 /* of a node's stages before and after the wire, per byte */
     size_t eager_bytes;             /* longer messages are offered first: rendezvous */
     size_t segment_bytes;           /* a message has at most so many */
+    size_t segments;                /* of a step, if they have at least ... */
+    size_t segment_least;           /* ... so many bytes */
     size_t window;                  /* messages of a step in flight */
     int switch_nodes;               /* nodes per switch; 0: one switch for all */
     double uplink_ps;               /* of a switch's link to the others, each way, per byte */
