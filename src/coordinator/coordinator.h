@@ -80,6 +80,7 @@ struct coordinator {
     _Atomic uint32_t leads;       /* as a leader it has something to see to */
     _Atomic uint32_t polls;       /* other nodes write to it: it leads a set of several nodes */
     _Atomic int64_t heard_ns;     /* when they last have */
+    _Atomic int64_t sent_ns;      /* when this rank was last found to have sent something */
     pthread_t thread;
     int has_thread;
     struct patience patience;                    /* of callers that wait ... */
@@ -102,6 +103,8 @@ struct coordinator {
     int64_t nap_ns;  /* how long the driver may sleep unrung; 0: no limit */
     int64_t ping_ns; /* when to remind the leaders of what waits here */
     int64_t looked_ns;
+    int64_t nudged_ns; /* when the network was last called for what it may hold back */
+    uint64_t sent;     /* bytes that had been sent by sent_ns */
     struct early *early;
     _Atomic int32_t
         fatal; /* the first fatal error; 0: none. Stored when all is completed with it */

@@ -213,6 +213,36 @@ static int32_t step_parts(struct coordinator *c)
     return said;
 }
 
+/* MPI may call a message sent while it still holds some of it, for a connection that was busy; it
+ * goes on only where this process calls it (Open MPI 4.1 over TCP: a rank that slept after its send
+ * left the receiver waiting for good). So a rank that has sent calls it now and then. Leaders
+ * do, for what comes. */
+static int64_t nudge_period_ns(const struct coordinator *c, int64_t now)
+{
+    enum { JUST_NS = 20000000, LATELY_NS = 1000000000 };
+    enum { AT_ONCE_NS = 1000000, OFTEN_NS = 10000000, SELDOM_NS = 500000000 };
+    int64_t age = now - atomic_load_explicit(&c->sent_ns, memory_order_relaxed);
+    return age < JUST_NS ? AT_ONCE_NS : age < LATELY_NS ? OFTEN_NS : SELDOM_NS;
+}
+
+static int32_t nudge_net(struct coordinator *c)
+{
+    if (c->net->nodes == 1 || atomic_load_explicit(&c->polls, memory_order_relaxed))
+        return RONDE__IDLE;
+    int64_t now = ronde__now_ns();
+    uint64_t sent = atomic_load_explicit(&c->net->bytes_sent, memory_order_relaxed);
+    if (sent != c->sent) {
+        c->sent = sent;
+        atomic_store_explicit(&c->sent_ns, now, memory_order_relaxed);
+    }
+    int64_t period = nudge_period_ns(c, now);
+    nap_at_most(c, period);
+    if (now - c->nudged_ns < period)
+        return RONDE__IDLE;
+    c->nudged_ns = now;
+    return poll_net(c);
+}
+
 /* One step of everything; the token is held. RONDE__IDLE or RONDE__MOVED. */
 static int32_t step(struct coordinator *c)
 {
@@ -224,6 +254,9 @@ static int32_t step(struct coordinator *c)
     int32_t said = step_parts(c);
     if (said == RONDE__IDLE) {
         choose_nap(c);
+        said = nudge_net(c);
+    }
+    if (said == RONDE__IDLE) {
         if (atomic_load(&c->outstanding) || (c->net->local_rank == 0 && c->net->nodes > 1) ||
             c->watch.watching) {
             int64_t now = ronde__now_ns();
@@ -278,7 +311,7 @@ int64_t ronde__coordinator_idle_nap_ns(const struct coordinator *c)
 {
     enum { LATELY_NS = 1000000000, OFTEN_NS = 2000000, SELDOM_NS = 500000000 };
     if (!atomic_load_explicit(&c->polls, memory_order_relaxed))
-        return 0;
+        return c->net->nodes > 1 ? nudge_period_ns(c, ronde__now_ns()) : 0;
     int64_t heard = atomic_load_explicit(&c->heard_ns, memory_order_relaxed);
     return heard && ronde__now_ns() - heard < LATELY_NS ? OFTEN_NS : SELDOM_NS;
 }
