@@ -91,15 +91,13 @@ measure_mpich() { # arguments of ronde-perf
 measure_hosts() { # part rate
     part=$1
     echo "== $part"
-    if [ -x benchmarks/hosts.sh ]; then
-        benchmarks/hosts.sh "$2" "$launches/$part.openmpi.1.json" >"$launches/$part.openmpi.1.txt" ||
-            say "$part: benchmarks/hosts.sh ended with $?"
-        cat "$launches/$part.openmpi.1.txt"
-        return
-    fi
     measure "$part" openmpi 1 timeout 300 test/hosts.sh --hosts 4 --per-host 1 --rate "$2" -- \
         "$(realpath "$BUILD/bin/ronde-perf")" allreduce -b 4K -e "$largest_hosts" -f 4 -n 5 -w 2 \
         --batch 2 --impl "ronde,mpi$gloo" --path direct
+    # The same against the bound of a plain TCP stream, and Open MPI's other algorithms.
+    MPI_ALGORITHMS="default 4:1048576" benchmarks/hosts.sh "$2" -b 1M -e "$largest_hosts" -f 4 \
+        -n 3 -w 1 --batch 1 >"$out/$part.bound.txt" || say "$part: benchmarks/hosts.sh: $?"
+    cat "$out/$part.bound.txt"
 }
 
 mkdir -p "$launches"

@@ -44,6 +44,11 @@ look() {
             has python3 || needed="$needed python3"
             has nm || needed="$needed binutils"
             has g++ || wanted="$wanted g++"
+            has gfortran || wanted="$wanted gfortran"
+            has "${CROSS_CC:-aarch64-linux-gnu-gcc}" || [ "$(uname -m)" = aarch64 ] ||
+                wanted="$wanted gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+            has qemu-aarch64 || has qemu-aarch64-static || [ "$(uname -m)" = aarch64 ] ||
+                wanted="$wanted qemu-user"
             has ip && has tc || wanted="$wanted iproute2"
             has mpicc.mpich && has mpirun.mpich || wanted="$wanted libmpich-dev mpich" ;;
         bench)
