@@ -28,7 +28,7 @@ static const struct select_row defaults[] = {
     {0, (size_t)20 << 10, 4, 5, ALGORITHM_DOUBLING},
     {0, (size_t)5 << 10, 5, 8, ALGORITHM_DOUBLING},
     {0, (size_t)14 << 10, 8, 9, ALGORITHM_DOUBLING},
-    {0, (size_t)8 << 10, 9, INT_MAX, ALGORITHM_DOUBLING},
+    {0, (size_t)9 << 10, 9, INT_MAX, ALGORITHM_DOUBLING},
     {0, (size_t)128 << 10, 4, 5, ALGORITHM_CIRCULANT},
     {0, (size_t)256 << 10, 5, 9, ALGORITHM_CIRCULANT},
     {0, (size_t)512 << 10, 9, 17, ALGORITHM_CIRCULANT},
