@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "collectives/schedule.h"
 #include "coordinator/message.h"
 #include "ronde.h"
 
@@ -415,7 +416,7 @@ static void impossible_values_are_refused(void)
     REFUSES(kind = KIND_REDUCE); /* the signature has another */
     REFUSES(flags |= 32);
     REFUSES(flags |= 128);
-    REFUSES(algorithm = 2); /* of no reduction */
+    REFUSES(algorithm = ALGORITHM_BINOMIAL); /* of no reduction */
     REFUSES(algorithm = 255);
     REFUSES(signature.kind = KINDS);
     REFUSES(signature.kind = KIND_RECV);
