@@ -278,7 +278,7 @@ static const char help_text[] =
     "\n"
     "  --ranks P, --ranks-per-node K  K ranks (1) share a node's card\n"
     "  -b, --minbytes SIZE, -e, --maxbytes SIZE, -f, --stepfactor N  sizes (1K to 256M by 4)\n"
-    "  --algo NAME       ring, doubling, auto (what Ronde chooses), or all (auto)\n"
+    "  --algo NAME       ring, doubling, circulant, auto (what Ronde chooses), or all (auto)\n"
     "  --rows TEXT       rows that come before the default ones, as RONDE_ALLREDUCE has them\n"
     "  --model WHICH     events, formula, or auto: events up to 600000 messages (auto)\n"
     "  --json FILE       write an array with an object a row\n"
