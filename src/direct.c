@@ -145,6 +145,7 @@ static int32_t step(void *state)
 static int32_t run(struct direct *direct, int32_t status)
 {
     struct communicator *c = &direct->communicator;
+    uint64_t sent = atomic_load_explicit(&c->net->bytes_sent, memory_order_relaxed);
     direct->idle_steps = 0;
     if (!status)
         status = ronde__wait_for(direct->coordinator->lobby.direct[c->net->local_rank],
@@ -157,6 +158,7 @@ static int32_t run(struct direct *direct, int32_t status)
         ronde__lobby_tell_fatal(&direct->coordinator->lobby, status, ronde_last_error());
     } else
         direct->operations++;
+    ronde__coordinator_has_sent(direct->coordinator, sent);
     return status < 0 ? status : RONDE_OK;
 }
 

@@ -169,5 +169,5 @@ int ronde__flow_abandon(struct flow *flow, struct net *net)
         ronde__flow_test(flow, net, &ended);
         in_flight |= !ended;
     }
-    return in_flight && flow->scratch && !ronde__flow_sends(flow);
+    return in_flight && flow->scratch;
 }

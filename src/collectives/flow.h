@@ -88,7 +88,7 @@ int32_t ronde__flow_test(struct flow *flow, struct net *net, int *arrived);
  * the step says so. */
 void ronde__flow_finish(struct flow *flow);
 /* After a failure: lets go of messages that have ended by now. Returns 1 where the network may
- * still write into the scratch. */
+ * still use the scratch. */
 int ronde__flow_abandon(struct flow *flow, struct net *net);
 
 #endif

@@ -173,6 +173,9 @@ int32_t ronde__coordinator_step(struct coordinator *coordinator, int64_t *nap_ns
 /* How long the thread may sleep with nothing to do: for ever (0), or, where other nodes may write to
  * this rank, until it looks for messages; more often while they have written lately. Any thread. */
 int64_t ronde__coordinator_idle_nap_ns(const struct coordinator *coordinator);
+/* A caller leaves, and may have sent something since net->bytes_sent was `before`: the thread, where it
+ * sleeps long, is to see that all of it goes out. Any thread. */
+void ronde__coordinator_has_sent(struct coordinator *coordinator, uint64_t before);
 /* Must somebody go on stepping, as of the last step? */
 int ronde__coordinator_has_business(const struct coordinator *coordinator);
 /* The thread's main function (wait.c); its argument is the coordinator. */

@@ -227,7 +227,7 @@ static int64_t nudge_period_ns(const struct coordinator *c, int64_t now)
 
 static int32_t nudge_net(struct coordinator *c)
 {
-    if (c->net->nodes == 1 || atomic_load_explicit(&c->polls, memory_order_relaxed))
+    if (c->net->nodes == 1)
         return RONDE__IDLE;
     int64_t now = ronde__now_ns();
     uint64_t sent = atomic_load_explicit(&c->net->bytes_sent, memory_order_relaxed);
@@ -237,7 +237,7 @@ static int32_t nudge_net(struct coordinator *c)
     }
     int64_t period = nudge_period_ns(c, now);
     nap_at_most(c, period);
-    if (now - c->nudged_ns < period)
+    if (now - c->nudged_ns < period || atomic_load_explicit(&c->polls, memory_order_relaxed))
         return RONDE__IDLE;
     c->nudged_ns = now;
     return poll_net(c);
@@ -310,10 +310,24 @@ int32_t ronde__coordinator_step(struct coordinator *c, int64_t *nap_ns)
 int64_t ronde__coordinator_idle_nap_ns(const struct coordinator *c)
 {
     enum { LATELY_NS = 1000000000, OFTEN_NS = 2000000, SELDOM_NS = 500000000 };
+    if (c->net->nodes == 1)
+        return 0;
+    int64_t now = ronde__now_ns(), nudge = nudge_period_ns(c, now);
     if (!atomic_load_explicit(&c->polls, memory_order_relaxed))
-        return c->net->nodes > 1 ? nudge_period_ns(c, ronde__now_ns()) : 0;
+        return nudge;
     int64_t heard = atomic_load_explicit(&c->heard_ns, memory_order_relaxed);
-    return heard && ronde__now_ns() - heard < LATELY_NS ? OFTEN_NS : SELDOM_NS;
+    int64_t listen = heard && now - heard < LATELY_NS ? OFTEN_NS : SELDOM_NS;
+    return nudge < listen ? nudge : listen;
+}
+
+void ronde__coordinator_has_sent(struct coordinator *c, uint64_t before)
+{
+    enum { JUST_NS = 10000000 }; /* the thread looks every millisecond still */
+    uint64_t sent = atomic_load_explicit(&c->net->bytes_sent, memory_order_relaxed);
+    if (c->net->nodes == 1 || !c->has_thread || sent == before)
+        return;
+    if (ronde__now_ns() - atomic_load_explicit(&c->sent_ns, memory_order_relaxed) > JUST_NS)
+        ronde__bell_ring(&c->lobby.of[c->net->local_rank].idle);
 }
 
 int ronde__coordinator_has_business(const struct coordinator *c)

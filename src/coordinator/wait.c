@@ -161,6 +161,7 @@ int32_t ronde__coordinator_wait(struct coordinator *c, const struct request *req
     if (is_done(&view))
         return RONDE_OK;
     struct lobby_rank *mine = &c->lobby.of[c->net->local_rank];
+    uint64_t sent = atomic_load_explicit(&c->net->bytes_sent, memory_order_relaxed);
     atomic_fetch_add(&c->callers, 1);
     atomic_fetch_add_explicit(&mine->waiting, 1, memory_order_relaxed);
     int32_t said = ronde__wait_for(c->bell, &view.patience, wait_step, &view);
@@ -172,6 +173,8 @@ int32_t ronde__coordinator_wait(struct coordinator *c, const struct request *req
         ronde__bell_ring(c->bell);
     else if (c->has_thread && (atomic_load(&c->outstanding) | atomic_exchange(&c->put_off, 0)))
         ronde__bell_ring(&mine->idle);
+    else
+        ronde__coordinator_has_sent(c, sent);
     return said == RONDE__DONE ? RONDE_OK : RONDE_PENDING;
 }
 
