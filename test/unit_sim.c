@@ -11,7 +11,8 @@
 
 enum { MACHINES = 4, ELEMENT = 4 };
 
-/* 1 Gbit/s without and with costs of CPUs, 100 Gbit/s, and one whose CPUs are the slowest part. */
+/* 1 Gbit/s without and with costs of CPUs, 100 Gbit/s, and one whose CPUs are the slowest part.
+ * Segments of 256 KiB, which are offered before they are sent: what the formulas are for. */
 static struct model machine(int which)
 {
     static const double figures[MACHINES][5] = {{50e6, 0, 0, 8000, 0},
@@ -25,10 +26,21 @@ static struct model machine(int which)
                           .byte_ps = f[3],
                           .reduce_ps = f[4],
                           .eager_bytes = 64 << 10,
-                          .segment_bytes = FLOW_SEGMENT_BYTES,
-                          .segments = FLOW_SEGMENTS,
-                          .segment_least = FLOW_SEGMENT_LEAST,
-                          .window = FLOW_WINDOW};
+                          .segment_bytes = 256 << 10,
+                          .segments = 1,
+                          .segment_least = 1,
+                          .window = 4};
+}
+
+/* The same with the executor's segments, which are sent at once. */
+static struct model machine_today(int which)
+{
+    struct model model = machine(which);
+    model.segment_bytes = FLOW_SEGMENT_BYTES;
+    model.segments = FLOW_SEGMENTS;
+    model.segment_least = FLOW_SEGMENT_LEAST;
+    model.window = FLOW_WINDOW;
+    return model;
 }
 
 /* Both ways; the name of what differs beside the time, or NULL. */
@@ -58,7 +70,7 @@ static int is_power(int p)
 
 static void segments_are_those_of_the_executor(void)
 {
-    const struct model model = machine(0);
+    const struct model model = machine_today(0);
     const struct step step = {.kind = STEP_SEND, .count = 1};
     const int32_t first_range[] = {0, 1};
     for (size_t bytes = 0; bytes < 3000000; bytes += 1 + bytes / 7) {
@@ -76,7 +88,7 @@ static void segments_are_those_of_the_executor(void)
 
 static void one_message_a_block_is_exact(void)
 {
-    const size_t counts[] = {1, 7, 256, 1000, 2520, 4001};
+    const size_t counts[] = {1, 7, 256, 1000, 10080, 16001};
     for (int a = 0; a < RONDE__ALGORITHMS; a++)
         for (int m = 0; m < MACHINES && a != ALGORITHM_CIRCULANT; m++)
             for (int p = 2; p <= 64; p++)
@@ -107,8 +119,7 @@ static void several_messages_are_within_1_5_percent(void)
                     const char *wrong = both_ways(&model, &shape, &events, &formula);
                     CHECK_SAYING(!wrong, "%s %d: %s", ronde__algorithms[a].name, p, wrong);
                     double more = above(&formula, &events);
-                    int folds = a == ALGORITHM_DOUBLING && !is_power(p); /* two send to one */
-                    CHECK_SAYING(more > (folds ? -0.5 : -1e-9) && more < 0.015,
+                    CHECK_SAYING(more > -1e-9 && more < 0.015,
                                  "%s %d peers, %zu, machine %d: %+.4f", ronde__algorithms[a].name,
                                  p, counts[n], m, more);
                 }
@@ -121,7 +132,7 @@ static void circulant_is_estimated(void)
     for (int m = 0; m < MACHINES; m++)
         for (int p = 2; p <= 64; p += 1 + p / 8)
             for (int n = 0; n < 5; n++) {
-                struct model model = machine(m);
+                struct model model = machine_today(m);
                 struct shape shape = shape_of(ALGORITHM_CIRCULANT, p, 1, counts[n], ELEMENT);
                 struct outcome events, formula;
                 CHECK(events_algorithm(&model, &shape, 0, &events) == NULL);
@@ -145,6 +156,29 @@ static void lanes_of_a_card_are_estimated(void)
                 for (int lanes = 2; lanes <= 8; lanes *= 4)
                     for (int n = 0; n < 7; n++) {
                         struct model model = machine(m);
+                        struct shape shape = shape_of(algorithms[a], p, lanes, counts[n], ELEMENT);
+                        struct outcome events, formula;
+                        const char *wrong = both_ways(&model, &shape, &events, &formula);
+                        CHECK_SAYING(!wrong, "algorithm %d of %d x %d: %s", a, p, lanes, wrong);
+                        double more = fabs(above(&formula, &events));
+                        CHECK_SAYING(more < (algorithms[a] == ALGORITHM_DOUBLING ? 0.25 : 0.07),
+                                     "algorithm %d of %d x %d, %zu, machine %d: %.4f", a, p, lanes,
+                                     counts[n], m, more);
+                    }
+}
+
+/* With the executor's segments the formulas are rougher: these bounds say how rough they are, not
+ * how rough they may be. */
+static void what_the_formulas_miss_of_todays_segments_is_known(void)
+{
+    const size_t counts[] = {1, 1000, 10080, 100003, 720720};
+    const enum algorithm algorithms[] = {ALGORITHM_RING, ALGORITHM_DOUBLING, ALGORITHM_RING_GATHER};
+    for (int a = 0; a < 3; a++)
+        for (int m = 0; m < MACHINES; m++)
+            for (int p = 2; p <= 47; p += 1 + p / 4)
+                for (int lanes = 1; lanes <= 8; lanes *= 8)
+                    for (int n = 0; n < 5; n++) {
+                        struct model model = machine_today(m);
                         struct shape shape = shape_of(algorithms[a], p, lanes, counts[n], ELEMENT);
                         struct outcome events, formula;
                         const char *wrong = both_ways(&model, &shape, &events, &formula);
@@ -249,7 +283,7 @@ static void rounds_of_the_wire_buffer_add_up(void)
     c.buffer_bytes = 100000;
     CHECK(predict(&model, &c, METHOD_EVENTS, &rounds) == NULL);
     CHECK(predict(&model, &c, METHOD_FORMULA, &formula) == NULL);
-    CHECK(rounds.time > whole.time && 4 * rounds.messages == 11 * whole.messages);
+    CHECK(rounds.time > whole.time && rounds.messages == 11 * whole.messages);
     CHECK(rounds.node_bytes == whole.node_bytes);
     CHECK(rounds.node_bytes == formula.node_bytes && rounds.messages == formula.messages);
     c.buffer_bytes = 4 * ELEMENT;
@@ -284,6 +318,7 @@ int main(void)
     RUN(several_messages_are_within_1_5_percent);
     RUN(circulant_is_estimated);
     RUN(lanes_of_a_card_are_estimated);
+    RUN(what_the_formulas_miss_of_todays_segments_is_known);
     RUN(ring_is_what_the_book_says);
     RUN(lanes_take_as_many_times_as_long_for_their_bytes);
     RUN(slow_links_between_switches_are_felt);

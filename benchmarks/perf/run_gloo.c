@@ -19,7 +19,7 @@ enum { MOST_WAYS = 4, TRIALS = 3 };
 
 static struct {
     const struct gloo_peer *peer;
-    void *library, *open;
+    void *shim, *open;
     char text[1024];
 } gloo;
 
@@ -41,8 +41,8 @@ static int load(void)
 {
     char path[600];
     shim_path(path, sizeof path);
-    gloo.library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    gloo.peer = gloo.library ? dlsym(gloo.library, GLOO_PEER_SYMBOL) : NULL;
+    gloo.shim = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    gloo.peer = gloo.shim ? dlsym(gloo.shim, GLOO_PEER_SYMBOL) : NULL;
     if (!gloo.peer) {
         const char *why = dlerror();
         snprintf(gloo.text, sizeof gloo.text,

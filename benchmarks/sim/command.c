@@ -296,7 +296,7 @@ static const char help_text[] =
     "  --eager SIZE      longer messages go by rendezvous (64K)\n"
     "\n"
     "the library\n"
-    "  --segment SIZE, --window N  messages of at most so many bytes (256K), N in flight (4)\n"
+    "  --segment SIZE, --window N  messages of at most so many bytes (60K), N in flight (8)\n"
     "  --wire-buffer SIZE          the setting wire_buffer_bytes (4M)\n"
     "  --element BYTES             of the data type (4)\n"
     "  --tensors N, --record BYTES negotiate: N records (1) of so many bytes (64) each way\n";

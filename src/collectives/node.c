@@ -68,17 +68,20 @@ void ronde__node_expect_out(struct node *node, int kind, size_t bytes)
     node->out_past = node->out->past;
 }
 
-void ronde__node_begin(struct node *node, const struct node_work *work)
+void ronde__node_expect_private(struct node *node, size_t bytes)
 {
-    node->work = *work;
-    node->operation++;
     node->out = NULL;
     node->out_past = 0;
-    if (work->count * work->element_bytes < NODE_TRY_PAST_BYTES)
-        return;
-    size_t bytes = wanted_bytes(work);
     if (bytes >= NODE_TRY_PAST_BYTES)
         ronde__node_expect_out(node, NODE_OUT_PRIVATE, bytes);
+}
+
+void ronde__node_begin(struct node *node, const struct node_work *work)
+{
+    size_t bytes = work->count * work->element_bytes;
+    node->work = *work;
+    node->operation++;
+    ronde__node_expect_private(node, bytes < NODE_TRY_PAST_BYTES ? 0 : wanted_bytes(work));
 }
 
 void ronde__node_begin_out(struct node *node, size_t bytes)

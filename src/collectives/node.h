@@ -61,19 +61,18 @@ struct node {
     uint64_t slices;             /* slices of this operation */
     uint64_t next_in, next_reduce, next_out;
     struct piece_cursor in_at, reduce_at, out_at;
-    size_t at;              /* how far the zero-copy pass has come */
-    struct stores to_slots; /* how to store into the slots */
-    struct stores to_out[NODE_OUTS]
-                        [NODE_OUT_SIZES]; /* ... and results, by what they are and their size */
-    struct stores *out;                   /* of the running operation; NULL: through the caches */
-    int out_past;                         /* results go past the caches now */
-    int contributors;                     /* sources of a reduction ... */
-    int own;                              /* ... which of them is mine; -1: none */
-    int *members;                         /* [contributors] their local ranks, in order */
-    const double *weights;                /* [contributors] NULL: none */
-    double *some_weights;                 /* [ranks] scratch: of those present */
-    const void **sources;                 /* [ranks] scratch */
-    char **places;                        /* [ranks] scratch */
+    size_t at;                                       /* how far the zero-copy pass has come */
+    struct stores to_slots;                          /* how to store into the slots */
+    struct stores to_out[NODE_OUTS][NODE_OUT_SIZES]; /* ... and results */
+    struct stores *out;    /* of the running operation; NULL: through the caches */
+    int out_past;          /* results go past the caches now */
+    int contributors;      /* sources of a reduction ... */
+    int own;               /* ... which of them is mine; -1: none */
+    int *members;          /* [contributors] their local ranks, in order */
+    const double *weights; /* [contributors] NULL: none */
+    double *some_weights;  /* [ranks] scratch: of those present */
+    const void **sources;  /* [ranks] scratch */
+    char **places;         /* [ranks] scratch */
 };
 
 /* slots: laid out by the caller, shared by `ranks` ranks. spins: 1 where each rank has a CPU, so

@@ -232,10 +232,7 @@ void ronde__node_start_exchange(struct node *node, const struct node_run *runs,
                                     .element_bytes = 1};
     node->operation++;
     node->runs = runs;
-    node->out = NULL;
-    node->out_past = 0;
-    if (wanted >= NODE_TRY_PAST_BYTES)
-        ronde__node_expect_out(node, NODE_OUT_PRIVATE, wanted);
+    ronde__node_expect_private(node, wanted);
     ronde__node_begin_slices(node, node->slots.slice_bytes);
     if (node->ranks == 1)
         node->stage = alone;

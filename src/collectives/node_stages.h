@@ -21,6 +21,8 @@ enum {
 void ronde__node_begin(struct node *node, const struct node_work *work);
 /* Results are `bytes` in all, and of that kind. */
 void ronde__node_expect_out(struct node *node, int kind, size_t bytes);
+/* ... in private memory, as every operation begins. */
+void ronde__node_expect_private(struct node *node, size_t bytes);
 /* Around storing `bytes` of results: sets node->out_past. */
 void ronde__node_begin_out(struct node *node, size_t bytes);
 void ronde__node_end_out(struct node *node, size_t bytes);
