@@ -137,6 +137,13 @@ enum ronde_divide {
     RONDE_DIVIDE_SIZE = 1          /* all ranks of the process set, as Horovod does */
 };
 
+/* How sums of float32 cross the network. */
+enum ronde_wire {
+    RONDE_WIRE_AS_IS = 0,
+    RONDE_WIRE_FLOAT16 = 1, /* half the bytes, 11 bits of precision; above 65504 it is infinite */
+    RONDE_WIRE_BFLOAT16 = 2 /* half the bytes, 8 bits of precision, the range of float32 */
+};
+
 /* What a call may say beyond its arguments; NULL means the defaults. */
 typedef struct ronde_call {
     uint32_t size;       /* sizeof(struct ronde_call) as the caller was compiled */
@@ -153,6 +160,10 @@ typedef struct ronde_call {
                               submitted it (RONDE_ERR_STALLED, naming the rank), looked at every 0.05 s;
                               0: stall_abort's */
     uint64_t group;      /* what ronde_group_begin gave; 0: none */
+    int32_t wire;        /* enum ronde_wire, of an allreduce, reduce or reducescatter of float32 but
+                              Adasum; the same on all ranks. Each node's sum is rounded to it before it
+                              is sent, and the result once more; inside a node nothing is. */
+    int32_t reserved;    /* 0 */
 } ronde_call;
 
 /* Local. Writes the defaults for a structure of the given size (pass sizeof(ronde_call)). */

@@ -49,17 +49,18 @@ enum trait {
     HAS_ROOT = 32,
     HAS_ROWS = 64, /* in is rows x row_count, and out has room for out_rows */
     IS_PAIR = 128,
-    HAS_GROUPS = 256 /* may be in a group */
+    HAS_GROUPS = 256, /* may be in a group */
+    HAS_WIRE = 512    /* has sums that may cross the network narrowed */
 };
 
 static int traits(enum kind kind)
 {
     switch (kind) {
-    case KIND_ALLREDUCE: return READS | WRITES | HAS_OP | HAS_GROUPS;
+    case KIND_ALLREDUCE: return READS | WRITES | HAS_OP | HAS_GROUPS | HAS_WIRE;
     case KIND_BROADCAST: return READS_ROOT | WRITES | HAS_ROOT | HAS_GROUPS;
     case KIND_ALLGATHER: return READS | HAS_ROWS | HAS_GROUPS;
-    case KIND_REDUCE: return READS | WRITES_ROOT | HAS_OP | HAS_ROOT | HAS_GROUPS;
-    case KIND_REDUCESCATTER: return READS | HAS_OP | HAS_ROWS | HAS_GROUPS;
+    case KIND_REDUCE: return READS | WRITES_ROOT | HAS_OP | HAS_ROOT | HAS_GROUPS | HAS_WIRE;
+    case KIND_REDUCESCATTER: return READS | HAS_OP | HAS_ROWS | HAS_GROUPS | HAS_WIRE;
     case KIND_ALLTOALL: return READS | HAS_ROWS | HAS_GROUPS;
     case KIND_GATHER: return READS | HAS_ROWS | HAS_ROOT | HAS_GROUPS;
     case KIND_SCATTER: return READS_ROOT | HAS_ROWS | HAS_ROOT | HAS_GROUPS;
@@ -105,6 +106,8 @@ static int32_t read_call(const ronde_call *call, ronde_call *read)
     if (read->divide != RONDE_DIVIDE_CONTRIBUTORS && read->divide != RONDE_DIVIDE_SIZE)
         return ronde__fail(RONDE_ERR_ARGUMENT, "unknown division %d: use enum ronde_divide",
                            read->divide);
+    if (read->wire < RONDE_WIRE_AS_IS || read->wire > RONDE_WIRE_BFLOAT16)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "unknown wire %d: use enum ronde_wire", read->wire);
     if (!(read->deadline >= 0))
         return ronde__fail(RONDE_ERR_ARGUMENT, "a deadline of %g seconds", read->deadline);
     return RONDE_OK;
@@ -336,6 +339,11 @@ static int32_t fill_shape(const ronde_context *context, struct signature *s, con
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
+static const char *wire_name(const struct demand *d)
+{
+    return d->read.wire == RONDE_WIRE_FLOAT16 ? "float16" : "bfloat16";
+}
+
 static int32_t check_fit(const struct demand *d)
 {
     if (d->kind == KIND_JOIN && d->read.deadline > 0)
@@ -345,6 +353,14 @@ static int32_t check_fit(const struct demand *d)
     if (d->read.group && !(traits(d->kind) & HAS_GROUPS))
         return ronde__fail(RONDE_ERR_ARGUMENT, "a %s cannot be in a group",
                            ronde__kind_name(d->kind));
+    if (d->read.wire && !(traits(d->kind) & HAS_WIRE))
+        return ronde__fail(RONDE_ERR_ARGUMENT, "a %s has no sums that could be sent as %s",
+                           ronde__kind_name(d->kind), wire_name(d));
+    if (d->read.wire && (d->dtype != RONDE_FLOAT32 || d->op == RONDE_ADASUM))
+        return ronde__fail(RONDE_ERR_ARGUMENT,
+                           "only what is reduced in float32, and not by adasum, can be sent as %s; "
+                           "this is a %s of %s",
+                           wire_name(d), ronde_op_name(d->op), ronde_dtype_name(d->dtype));
     return RONDE_OK;
 }
 
@@ -384,6 +400,7 @@ int32_t ronde__check_demand(const ronde_context *context, struct demand *d)
     s->dtype = (uint8_t)d->dtype;
     s->op = (uint8_t)d->op;
     s->flags = (uint8_t)flags;
+    s->wire = (uint8_t)d->read.wire;
     s->root = d->kind == KIND_SEND ? context->net->rank : d->root;
     s->prescale = pair ? 1 : d->read.prescale;
     s->postscale = pair ? 1 : d->read.postscale;

@@ -214,12 +214,14 @@ int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out
     struct reduction whole = ronde__reduction(dtype, op, d.signature.prescale,
                                               d.signature.postscale, (uint32_t)net->size);
     const struct piece piece = {in, out, count};
+    int32_t wire = ronde__signature_wire_dtype(&d.signature);
+    const struct crossing crossing = {ronde__select(&direct->select,
+                                                    count * ronde_dtype_bytes(wire), net->nodes),
+                                      wire};
     if ((status = lock(direct, __func__, KIND_ALLREDUCE, d.bytes)))
         return status;
     status = ronde__communicator_start_allreduce(&direct->communicator, &piece, 1, &whole,
-                                                 ronde__select(&direct->select, d.bytes,
-                                                               net->nodes),
-                                                 NULL);
+                                                 &crossing, NULL);
     status = run(direct, status);
     pthread_mutex_unlock(&direct->lock);
     return status;

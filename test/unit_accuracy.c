@@ -102,7 +102,9 @@ static void *run_rank(void *context)
                                               &trial.settings, TAG);
     if (!status)
         status = ronde__communicator_start_allreduce(&rank->communicator, &piece, 1, &whole,
-                                                     trial.algorithm, NULL);
+                                                     &(struct crossing){trial.algorithm,
+                                                                        trial.dtype},
+                                                     NULL);
     if (!status)
         status = ronde__wait_for(rank->bell, &rank->patience, step, rank);
     if (status != RONDE__DONE)

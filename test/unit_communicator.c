@@ -209,7 +209,7 @@ struct reduction_case {
     double weights[MOST_RANKS];
     double total; /* of what contributes */
     int contributors;
-    enum algorithm algorithm;
+    struct crossing crossing;
 };
 
 static void draw_contributions(struct reduction_case *one, int ranks, uint64_t *state)
@@ -242,7 +242,10 @@ static struct reduction_case draw_reduction(int ranks, uint64_t *state)
     one.n = (int32_t)draw(state, MOST_TENSORS + 1);
     for (int32_t t = 0; t < one.n; t++)
         one.count[t] = draw_count(state);
-    one.algorithm = draw(state, 2) ? ALGORITHM_RING : ALGORITHM_DOUBLING;
+    one.crossing.algorithm = draw(state, 2) ? ALGORITHM_RING : ALGORITHM_DOUBLING;
+    one.crossing.dtype = one.dtype;
+    if (one.dtype == RONDE_FLOAT32 && !one.rough && draw(state, 2)) /* what is exact stays so */
+        one.crossing.dtype = draw(state, 2) ? RONDE_FLOAT16 : RONDE_BFLOAT16;
     draw_contributions(&one, ranks, state);
     return one;
 }
@@ -343,7 +346,7 @@ static void turn_allreduce(struct rank *rank, uint64_t seed, uint32_t turn)
     struct contributions who = {one.some_absent ? one.present : NULL,
                                 one.weighted ? one.weights : NULL};
     int32_t status = ronde__communicator_start_allreduce(&rank->communicator, tensors, one.n,
-                                                         &whole, one.algorithm,
+                                                         &whole, &one.crossing,
                                                          who.present || who.weights || turn % 2
                                                              ? &who
                                                              : NULL);

@@ -193,7 +193,7 @@ static void run_one(struct rank *rank, const struct run *run, const struct sched
                     struct executor **executor, struct memory *memory)
 {
     struct reduction whole = ronde__reduction(run->dtype, run->op, 1, 1, (uint32_t)run->p);
-    struct reduction middle = ronde__reduction_middle(&whole);
+    struct reduction middle = ronde__reduction_middle(&whole, whole.dtype);
     int reduces = ronde__algorithms[run->algorithm].is_allreduce;
     size_t bytes = ronde_dtype_bytes(run->dtype);
     for_elements(run, rank->number, schedule->blocks, memory, fill);
@@ -390,7 +390,7 @@ static void overlap(struct rank *rank)
     const struct run *run = &rank->runs[0];
     struct schedule *schedule = ronde__schedule(run->algorithm, run->p, rank->number, run->root);
     struct reduction whole = ronde__reduction(run->dtype, run->op, 1, 1, (uint32_t)run->p);
-    struct reduction middle = ronde__reduction_middle(&whole);
+    struct reduction middle = ronde__reduction_middle(&whole, whole.dtype);
     const struct reduction *reduction = ronde__algorithms[run->algorithm].is_allreduce ? &middle
                                                                                        : NULL;
     struct executor *executor = NULL;
@@ -516,7 +516,7 @@ static void *run_raw(void *context)
     }
     struct block_map map = {first_range, ranges};
     struct reduction whole = ronde__reduction(RONDE_FLOAT32, run->op, 1, 1, 1);
-    struct reduction middle = ronde__reduction_middle(&whole);
+    struct reduction middle = ronde__reduction_middle(&whole, whole.dtype);
     struct executor *executor = NULL;
     fill_awkward((float *)(void *)rank->bits, count, rank->number);
     ronde__executor_open(&executor, rank->net, schedule, peers, TAG, rank->bits, sizeof(float),
@@ -605,7 +605,7 @@ static void run_until_failure(struct rank *rank, const struct schedule *schedule
     const struct run *run = rank->runs;
     int reduces = ronde__algorithms[run->algorithm].is_allreduce;
     struct reduction whole = ronde__reduction(run->dtype, run->op, 1, 1, 1);
-    struct reduction middle = ronde__reduction_middle(&whole);
+    struct reduction middle = ronde__reduction_middle(&whole, whole.dtype);
     struct executor *executor = NULL;
     struct memory memory;
     lay_out(&memory, run, rank->number, schedule->blocks);

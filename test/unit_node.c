@@ -266,6 +266,7 @@ static int run_reduction(const struct trial *trial, struct team *team, struct no
     struct node_work work = {.pieces = tensors.pieces,
                              .piece_count = trial->pieces,
                              .element_bytes = ronde_dtype_bytes(trial->dtype),
+                             .wire_element_bytes = ronde_dtype_bytes(trial->dtype),
                              .reduction = &reduction,
                              .present = trial->absent || trial->salt % 4 == 0 ? present : NULL,
                              .weights = trial->weighted ? weight_of : NULL,

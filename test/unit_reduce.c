@@ -83,7 +83,7 @@ static double divisor_of(const struct reduction *r)
 
 static struct reduction only_combining(const struct reduction *r)
 {
-    return (struct reduction){r->dtype, r->op, 1, 1, 1, 1};
+    return (struct reduction){r->dtype, r->op, 1, 1, 1, 1, RONDE_BOOL};
 }
 
 static void expect_double(const struct reduction *r, const double *weights, char *out,
@@ -413,7 +413,7 @@ static void large_divisors_equal_their_reference(void)
         fill_sources(dtype, 300, dtype % 2 ? BITS : EDGES);
         for (size_t i = 0; i < sizeof divisors / sizeof *divisors; i++)
             for (int n = 1; n <= 2; n++) {
-                struct reduction whole = {dtype, RONDE_SUM, divisors[i], 1, 1, 1};
+                struct reduction whole = {dtype, RONDE_SUM, divisors[i], 1, 1, 1, RONDE_BOOL};
                 check_case(&whole, n, 300);
             }
     }
@@ -600,7 +600,7 @@ static void check_identity(int32_t op, int32_t dtype)
     enum { COUNT = 700 };
     static char identity[COUNT * 8], expected[COUNT * 8], out[COUNT * 8];
     struct reduction whole = ronde__reduction(dtype, op, 3, 5, 7);
-    struct reduction middle = ronde__reduction_middle(&whole);
+    struct reduction middle = ronde__reduction_middle(&whole, whole.dtype);
     size_t one = ronde_dtype_bytes(dtype), bytes = COUNT * one;
     const char *data = memory.source[0] + place_of(0, dtype);
     memset(identity, 0x5a, sizeof identity);
@@ -650,9 +650,9 @@ static void check_halves(const struct reduction *whole, const double *weights, s
     static char first[600 * 8], second[600 * 8];
     const void *sources[5];
     const char *places[5];
-    struct reduction start = ronde__reduction_start(whole);
-    struct reduction middle = ronde__reduction_middle(whole);
-    struct reduction finish = ronde__reduction_finish(whole);
+    struct reduction start = ronde__reduction_start(whole, whole->dtype);
+    struct reduction middle = ronde__reduction_middle(whole, whole->dtype);
+    struct reduction finish = ronde__reduction_finish(whole, whole->dtype);
     for (int s = 0; s < 5; s++)
         sources[s] = places[s] = memory.source[s] + place_of(s, whole->dtype);
     expect(whole, weights, memory.expected, places, 5, count);
@@ -698,6 +698,60 @@ static void weighted_parts_make_a_whole(void)
     }
 }
 
+/* What travels as a half: float32 sums rounded once at the start, halves finished as float32. */
+static void check_between(const struct reduction *whole, int32_t between, size_t count)
+{
+    static char halves[(MOST_COUNT + 1) * 2], out[(MOST_COUNT + 1) * 4], wide[MOST_COUNT * 4];
+    static char expected[MOST_COUNT * 4];
+    struct reduction start = ronde__reduction_start(whole, between);
+    struct reduction finish = ronde__reduction_finish(whole, between), as_float = finish;
+    struct reduction sum = ronde__reduction_start(whole, RONDE_FLOAT32);
+    const char *places[3];
+    for (int s = 0; s < 3; s++)
+        places[s] = memory.source[s] + place_of(s, RONDE_FLOAT32);
+    reference_reduce(&sum, wide, places, 3, count);
+    for (size_t i = 0; i < count; i++) {
+        float value;
+        memcpy(&value, wide + 4 * i, 4);
+        store_float(between, expected + 2 * i, value);
+    }
+    memset(halves, 0x5a, sizeof halves);
+    ronde__reduce(&start, halves, (const void *const *)places, 3, count);
+    CHECK_SAYING(memcmp(halves, expected, 2 * count) == 0, "%zu of %s to %s", count,
+                 ronde_op_name(whole->op), ronde_dtype_name(between));
+    CHECK(halves[2 * count] == 0x5a);
+    digest_add(halves, 2 * count);
+    for (size_t i = 0; i < count; i++) {
+        float value = load_float(between, halves + 2 * i);
+        memcpy(wide + 4 * i, &value, 4);
+    }
+    as_float.dtype = RONDE_FLOAT32;
+    reference_reduce(&as_float, expected, (const char *const[]){wide}, 1, count);
+    memset(out, 0x5a, sizeof out);
+    ronde__reduce(&finish, out, (const void *const[]){halves}, 1, count);
+    CHECK_SAYING(memcmp(out, expected, 4 * count) == 0, "%zu of %s from %s", count,
+                 ronde_op_name(whole->op), ronde_dtype_name(between));
+    CHECK(out[4 * count] == 0x5a);
+    digest_add(out, 4 * count);
+}
+
+static void float32_travels_as_halves_rounded_once(void)
+{
+    static const size_t counts[] = {0, 1, 7, 8, 31, 64, 1023, 1024, 1025, 2049, MOST_COUNT};
+    for (int i = 0; i < 4 * FLAVOURS; i++) {
+        int32_t between = i % 2 ? RONDE_FLOAT16 : RONDE_BFLOAT16;
+        fill_sources(RONDE_FLOAT32, MOST_COUNT, (enum flavour)(i / 4));
+        for (int32_t op = RONDE_SUM; op <= RONDE_PRODUCT; op++)
+            for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+                for (int simd = 0; simd <= RONDE__SIMD_NEON; simd++) {
+                    double scale = i / 2 % 2 ? 0.75 : 1;
+                    struct reduction whole = ronde__reduction(RONDE_FLOAT32, op, scale, scale, 3);
+                    if (!ronde__reduce_choose(simd))
+                        check_between(&whole, between, counts[c]);
+                }
+    }
+}
+
 static void only_an_empty_reduction_of_numbers_is_a_copy(void)
 {
     struct reduction sum = ronde__reduction(RONDE_FLOAT32, RONDE_SUM, 1, 1, 4);
@@ -707,8 +761,8 @@ static void only_an_empty_reduction_of_numbers_is_a_copy(void)
     struct reduction all = ronde__reduction(RONDE_INT32, RONDE_LOGICAL_AND, 1, 1, 4);
     struct reduction common = ronde__reduction(RONDE_INT32, RONDE_BITWISE_AND, 1, 1, 4);
     struct reduction weighted = ronde__reduction_weighted(RONDE_FLOAT32, 1, 1, 2);
-    struct reduction start = ronde__reduction_start(&average);
-    struct reduction finish = ronde__reduction_finish(&average);
+    struct reduction start = ronde__reduction_start(&average, average.dtype);
+    struct reduction finish = ronde__reduction_finish(&average, average.dtype);
     CHECK(ronde__reduction_is_copy(&sum) && !ronde__reduction_is_copy(&average));
     CHECK(!ronde__reduction_is_copy(&scaled) && !ronde__reduction_is_copy(&any));
     CHECK(ronde__reduction_is_copy(&start) && !ronde__reduction_is_copy(&finish));
@@ -802,6 +856,7 @@ int main(int argc, char **argv)
     RUN(long_identities_are_the_same_everywhere);
     RUN(start_middle_and_finish_make_a_whole);
     RUN(weighted_parts_make_a_whole);
+    RUN(float32_travels_as_halves_rounded_once);
     RUN(only_an_empty_reduction_of_numbers_is_a_copy);
     RUN(nothing_outside_the_elements_is_touched);
     RUN(streaming_copies_any_bytes_from_anywhere_to_anywhere);

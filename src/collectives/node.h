@@ -24,6 +24,7 @@ struct node_work {
     int32_t piece_count;
     size_t count; /* elements of all pieces */
     size_t element_bytes;
+    size_t wire_element_bytes; /* of a reduce to wire: of the result there */
     const struct reduction *reduction;
     /* Of an allreduce or reduce to wire: who contributes, by local rank, alike on all; NULL: all.
      * Of a rank that does not, every `in` may be NULL. */
@@ -84,7 +85,7 @@ void ronde__node_close(struct node *node);
 /* Every rank's pieces combined, to every rank's pieces. */
 void ronde__node_start_allreduce(struct node *node, const struct node_work *work);
 /* Every rank's pieces combined, to the node's wire buffer; DONE when all of it is there. Where
- * nobody of the node contributes, what changes nothing is there. count x element_bytes is at most
+ * nobody of the node contributes, what changes nothing is there. count x wire_element_bytes is at most
  * wire_bytes. The buffer is free again when the next operation starts. */
 void ronde__node_start_reduce_to_wire(struct node *node, const struct node_work *work);
 /* The root's `in`, to every rank's `out`. */

@@ -63,19 +63,25 @@ static void point_sources(struct node *node, const char *mine, size_t offset)
  * and to `place`. */
 typedef void reduce_function(struct node *node, char *out, char *place, size_t count);
 
-/* Reduces [from, to) of the virtual buffer, which begins `offset` bytes along the others' data and
- * `place`, run by run. */
+/* Where results go beside this rank's memory: nowhere (NULL), or there. */
+struct place {
+    char *memory;
+    size_t element_bytes;
+};
+
+/* Reduces [from, to) of the virtual buffer, which begins `offset` elements along the others' data
+ * and the place, run by run. */
 static void reduce_runs(struct node *node, struct piece_cursor *cursor, size_t from, size_t to,
-                        size_t offset, char *place, reduce_function *function)
+                        size_t offset, struct place place, reduce_function *function)
 {
     size_t size = node->work.element_bytes;
     for (size_t at = from; at < to;) {
         size_t run = ronde__piece_seek(cursor, at);
         run = run < to - at ? run : to - at;
-        size_t in_piece = (at - cursor->start) * size, done = (at - from) * size + offset;
+        size_t in_piece = (at - cursor->start) * size, done = at - from + offset;
         char *out = cursor->piece->out ? cursor->piece->out + in_piece : NULL;
-        point_sources(node, cursor->piece->in + in_piece, done);
-        function(node, out, place ? place + done : NULL, run);
+        point_sources(node, cursor->piece->in + in_piece, done * size);
+        function(node, out, place.memory ? place.memory + done * place.element_bytes : NULL, run);
         at += run;
     }
 }
@@ -112,7 +118,7 @@ static int32_t small_reduce(struct node *node)
     for (int i = 0; i < node->contributors; i++)
         node->places[i] = ronde__node_small(ronde__node_arrival(node, node->members[i]), bytes);
     struct piece_cursor cursor = ronde__node_first_piece(node);
-    reduce_runs(node, &cursor, 0, node->work.count, 0, NULL, reduce_to_out);
+    reduce_runs(node, &cursor, 0, node->work.count, 0, (struct place){0}, reduce_to_out);
     ronde__node_ring_late(node);
     return RONDE__DONE;
 }
@@ -156,18 +162,22 @@ static int slice_in(struct node *node)
     return 1;
 }
 
+/* To the wire, or (NULL) to this rank's memory and its slot. */
 static int slice_reduce(struct node *node, char *wire)
 {
     uint64_t slice = node->slice + node->next_reduce;
     if (node->next_reduce == node->next_in || !ronde__node_all_at_least(node, NODE_IN, slice + 1))
         return 0;
-    size_t from, to, my_from, my_to, size = node->work.element_bytes;
+    size_t from, to, my_from, my_to;
     ronde__node_slice(node, node->next_reduce, &from, &to);
     ronde__node_share(node, to - from, node->me, &my_from, &my_to);
     for (int i = 0; i < node->contributors; i++)
         node->places[i] = ronde__slots_slice(&node->slots, node->members[i], slice);
-    char *place = wire ? wire + from * size : ronde__slots_slice(&node->slots, node->me, slice);
-    reduce_runs(node, &node->reduce_at, from + my_from, from + my_to, my_from * size, place,
+    const struct node_work *work = &node->work;
+    struct place place = {ronde__slots_slice(&node->slots, node->me, slice), work->element_bytes};
+    if (wire)
+        place = (struct place){wire + from * work->wire_element_bytes, work->wire_element_bytes};
+    reduce_runs(node, &node->reduce_at, from + my_from, from + my_to, my_from, place,
                 wire ? reduce_to_place : reduce_to_both);
     node->next_reduce++;
     ronde__node_publish(node, &ronde__node_mine(node)->reduced, slice + 1);

@@ -194,13 +194,13 @@ int32_t ronde__communicator_lane(struct communicator *c, enum algorithm algorith
 {
     struct lane_plan *plan = &c->lanes_by_algorithm[algorithm];
     if (plan->executor)
-        return ronde__executor_add(plan->executor, data, c->element_bytes, map, middle);
+        return ronde__executor_add(plan->executor, data, c->wire_element_bytes, map, middle);
     if (!plan->schedule)
         plan->schedule = ronde__schedule(algorithm, c->net->nodes, c->net->node, 0);
     if (!plan->schedule)
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for a schedule of %d nodes", c->net->nodes);
     int32_t status = ronde__executor_open(&plan->executor, c->net, plan->schedule, peers, c->tag,
-                                          data, c->element_bytes, map, middle);
+                                          data, c->wire_element_bytes, map, middle);
     if (!status)
         ronde__executor_trace(plan->executor, &c->trace);
     return status;

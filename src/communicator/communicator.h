@@ -56,7 +56,8 @@ struct communicator {
     /* the running operation */
     struct reduction whole, start, middle, finish;
     const struct piece *tensors;
-    size_t element_bytes;
+    size_t element_bytes;      /* of the tensors */
+    size_t wire_element_bytes; /* between nodes */
     enum algorithm algorithm;
     struct layout layout;
     int32_t rounds_begun, rounds_ended;
@@ -120,12 +121,19 @@ struct contributions {
     const double *weights;
 };
 
-/* tensors: one piece each, all of `element_bytes`; stays the caller's until done. A piece whose
- * `out` is NULL is not wanted here (reduce, reduce-scatter). `algorithm` is that of every tensor.
+/* How an allreduce goes between nodes; the same for every tensor of a bin. */
+struct crossing {
+    enum algorithm algorithm;
+    int32_t dtype; /* of the sums: the tensors', or, where that is float32, a half */
+};
+
+/* tensors: one piece each; stays the caller's until done. A piece whose
+ * `out` is NULL is not wanted here (reduce, reduce-scatter).
  * contributions: NULL for all alike; read before this returns. */
 int32_t ronde__communicator_start_allreduce(struct communicator *communicator,
                                             const struct piece *tensors, int32_t n,
-                                            const struct reduction *whole, enum algorithm algorithm,
+                                            const struct reduction *whole,
+                                            const struct crossing *crossing,
                                             const struct contributions *contributions);
 /* root: rank of the net. Bytes of any dtypes; a piece's `in` counts on the root only, where `out`
  * may be NULL. The list is read before this returns. */

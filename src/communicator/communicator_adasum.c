@@ -167,8 +167,8 @@ static int32_t add_up(struct communicator *c)
     struct reduction sum = ronde__reduction(RONDE_FLOAT64, RONDE_SUM, 1, 1, 1);
     a->sum = (struct piece){(const char *)a->gram, (char *)a->gram, n * n};
     c->next = begin_combine;
-    int32_t status = ronde__communicator_start_allreduce(c, &a->sum, 1, &sum, ALGORITHM_DOUBLING,
-                                                         NULL);
+    const struct crossing crossing = {ALGORITHM_DOUBLING, RONDE_FLOAT64};
+    int32_t status = ronde__communicator_start_allreduce(c, &a->sum, 1, &sum, &crossing, NULL);
     return status ? status : RONDE__MOVED;
 }
 

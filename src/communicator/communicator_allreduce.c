@@ -1,7 +1,7 @@
 /* Allreduce of a bin. One node: the node's own operation does it all. Several: rounds of
  *
  *   reduce    all ranks of the node, weighted and scaled, into a part of the wire buffer, which is
- *             laid out chunk-major
+ *             laid out chunk-major; float32 may become a half here
  *   wire      lane k exchanges its share of every block with lane k of the other nodes
  *   gather    wait for all lanes of this node
  *   unpack    everybody copies out what it wants, divided and scaled
@@ -39,7 +39,7 @@ static char *memory_of(const struct communicator *c, int32_t round)
 
 static size_t round_bytes(struct communicator *c, int32_t round)
 {
-    return part_of(c, round)->block_from[c->layout.blocks] * c->element_bytes;
+    return part_of(c, round)->block_from[c->layout.blocks] * c->wire_element_bytes;
 }
 
 /* ---- unpack ---------------------------------------------------------------------------------- */
@@ -56,7 +56,7 @@ static int32_t run_unpack(struct communicator *c)
             return RONDE__MOVED;
         if (piece->out)
             ronde__reduce(&c->finish, piece->out, &source, 1, piece->count);
-        c->unpack_from += piece->count * c->element_bytes;
+        c->unpack_from += piece->count * c->wire_element_bytes;
         done += piece->count * c->element_bytes;
     }
     c->rounds_ended++;
@@ -135,6 +135,7 @@ static int32_t begin_reduce(struct communicator *c)
                              .piece_count = part->piece_count,
                              .count = part->block_from[c->layout.blocks],
                              .element_bytes = c->element_bytes,
+                             .wire_element_bytes = c->wire_element_bytes,
                              .reduction = &c->start,
                              .present = c->present,
                              .weights = c->weights};
@@ -193,9 +194,10 @@ static void note_contributions(struct communicator *c, const struct contribution
 
 int32_t ronde__communicator_start_allreduce(struct communicator *c, const struct piece *tensors,
                                             int32_t n, const struct reduction *whole,
-                                            enum algorithm algorithm,
+                                            const struct crossing *crossing,
                                             const struct contributions *contributions)
 {
+    enum algorithm algorithm = crossing->algorithm;
     note_contributions(c, contributions);
     c->whole = *whole;
     c->element_bytes = ronde_dtype_bytes(whole->dtype);
@@ -212,9 +214,10 @@ int32_t ronde__communicator_start_allreduce(struct communicator *c, const struct
         c->stage = ronde__communicator_run_last;
         return RONDE_OK;
     }
-    c->start = ronde__reduction_start(whole);
-    c->middle = ronde__reduction_middle(whole);
-    c->finish = ronde__reduction_finish(whole);
+    c->start = ronde__reduction_start(whole, crossing->dtype);
+    c->middle = ronde__reduction_middle(whole, crossing->dtype);
+    c->finish = ronde__reduction_finish(whole, crossing->dtype);
+    c->wire_element_bytes = ronde_dtype_bytes(crossing->dtype);
     c->tensors = tensors;
     c->algorithm = algorithm;
     c->rounds_begun = c->rounds_ended = 0;
@@ -222,7 +225,7 @@ int32_t ronde__communicator_start_allreduce(struct communicator *c, const struct
     const struct executor *executor = c->lanes_by_algorithm[algorithm].executor;
     c->runs_before = executor ? ronde__executor_ended(executor) : 0;
     int32_t blocks = ronde__algorithms[algorithm].blocks(c->net->nodes);
-    c->layout = ronde__layout(tensors, n, blocks, part_bytes(c) / c->element_bytes);
+    c->layout = ronde__layout(tensors, n, blocks, part_bytes(c) / c->wire_element_bytes);
     int32_t status = RONDE_OK;
     for (int i = 0; !status && i < WIRE_PARTS && i < c->layout.rounds; i++)
         status = ronde__communicator_grow(&c->parts[i].pieces, &c->parts[i].piece_room,

@@ -191,7 +191,7 @@ int32_t ronde__communicator_start_gather(struct communicator *c, const void *in,
         c->node_runs[local] = (struct node_run){run->count, 0, run->count, run->out};
     }
     ronde__communicator_phase(c, TIMELINE_EXCHANGE, "allgather", at);
-    c->element_bytes = 1;
+    c->wire_element_bytes = 1;
     ronde__node_start_exchange(&c->node, c->node_runs, c->pieces, 1);
     c->stage = run_gather;
     return RONDE_OK;

@@ -174,8 +174,8 @@ static int may_fuse(const struct entry *entry)
 
 enum algorithm ronde__leader_algorithm(const struct leader *leader, const struct signature *s)
 {
-    return ronde__select(ronde__tuner_select(leader->at.tuner), ronde__signature_bytes(s),
-                         leader->at.net->nodes);
+    size_t bytes = ronde__signature_count(s) * ronde_dtype_bytes(ronde__signature_wire_dtype(s));
+    return ronde__select(ronde__tuner_select(leader->at.tuner), bytes, leader->at.net->nodes);
 }
 
 static int same_bits(double a, double b)
@@ -188,8 +188,8 @@ int ronde__leader_same_kin(const struct leader *leader, const struct signature *
 {
     if (x->kind == KIND_BROADCAST || y->kind == KIND_BROADCAST)
         return x->kind == y->kind && x->root == y->root;
-    return x->dtype == y->dtype && x->op == y->op && same_bits(x->prescale, y->prescale) &&
-           same_bits(x->postscale, y->postscale) &&
+    return x->dtype == y->dtype && x->wire == y->wire && x->op == y->op &&
+           same_bits(x->prescale, y->prescale) && same_bits(x->postscale, y->postscale) &&
            ronde__leader_algorithm(leader, x) == ronde__leader_algorithm(leader, y);
 }
 

@@ -46,7 +46,7 @@ static void put(struct writer *w, const void *bytes, size_t n)
 
 static void put_signature(struct writer *w, const struct signature *s)
 {
-    const uint8_t head[5] = {s->kind, s->dtype, s->op, s->dimensions, s->flags};
+    const uint8_t head[6] = {s->kind, s->dtype, s->op, s->dimensions, s->flags, s->wire};
     put(w, head, sizeof(head));
     put(w, &s->root, sizeof(s->root));
     put(w, &s->prescale, sizeof(s->prescale));
@@ -145,10 +145,14 @@ static void get(struct reader *in, void *value, size_t n)
 
 static void get_signature(struct reader *in, struct signature *s)
 {
-    uint8_t head[5] = {0};
+    uint8_t head[6] = {0};
     get(in, head, sizeof(head));
-    *s = (struct signature){
-        .kind = head[0], .dtype = head[1], .op = head[2], .dimensions = head[3], .flags = head[4]};
+    *s = (struct signature){.kind = head[0],
+                            .dtype = head[1],
+                            .op = head[2],
+                            .dimensions = head[3],
+                            .flags = head[4],
+                            .wire = head[5]};
     get(in, &s->root, sizeof(s->root));
     get(in, &s->prescale, sizeof(s->prescale));
     get(in, &s->postscale, sizeof(s->postscale));
@@ -156,7 +160,7 @@ static void get_signature(struct reader *in, struct signature *s)
     get(in, &s->group_size, sizeof(s->group_size));
     if (in->bad || s->dimensions > SHAPE_DIMENSIONS || s->kind >= KINDS ||
         !ronde__dtype_is_valid(s->dtype) || !ronde__op_is_valid(s->op) ||
-        (s->group && !s->group_size)) {
+        s->wire > RONDE_WIRE_BFLOAT16 || (s->group && !s->group_size)) {
         in->bad = 1;
         return;
     }

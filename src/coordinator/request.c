@@ -107,8 +107,9 @@ static int same_kind(const struct signature *a, const struct signature *b)
 int ronde__signature_equal(const struct signature *a, const struct signature *b)
 {
     return same_kind(a, b) && a->dtype == b->dtype && a->op == b->op && a->root == b->root &&
-           a->flags == b->flags && a->group == b->group && same_bits(a->prescale, b->prescale) &&
-           same_bits(a->postscale, b->postscale) && shapes_equal(a, b);
+           a->flags == b->flags && a->wire == b->wire && a->group == b->group &&
+           same_bits(a->prescale, b->prescale) && same_bits(a->postscale, b->postscale) &&
+           shapes_equal(a, b);
 }
 
 static size_t product(const struct signature *s, int from)
@@ -132,6 +133,16 @@ size_t ronde__signature_row_count(const struct signature *s)
 size_t ronde__signature_bytes(const struct signature *s)
 {
     return ronde__signature_count(s) * ronde_dtype_bytes(s->dtype);
+}
+
+int32_t ronde__signature_wire_dtype(const struct signature *s)
+{
+    switch ((enum ronde_wire)s->wire) {
+    case RONDE_WIRE_AS_IS: break;
+    case RONDE_WIRE_FLOAT16: return RONDE_FLOAT16;
+    case RONDE_WIRE_BFLOAT16: return RONDE_BFLOAT16;
+    }
+    return s->dtype;
 }
 
 static void write_shape(char *text, size_t bytes, const struct signature *s)
@@ -196,6 +207,11 @@ static const char *difference(const struct signature *a, const struct signature 
         write_flag(of_a, bytes, a);
         write_flag(of_b, bytes, b);
         return a->kind == KIND_ALLTOALL ? "splits" : "division";
+    }
+    if (a->wire != b->wire) {
+        snprintf(of_a, bytes, "%s", ronde_dtype_name(ronde__signature_wire_dtype(a)));
+        snprintf(of_b, bytes, "%s", ronde_dtype_name(ronde__signature_wire_dtype(b)));
+        return "dtype on the wire";
     }
     if (a->group != b->group) {
         write_group(of_a, bytes, a, a);

@@ -65,6 +65,7 @@ enum signature_flag {
 struct signature {
     uint8_t kind, dtype, op, dimensions;
     uint8_t flags; /* enum signature_flag */
+    uint8_t wire;  /* enum ronde_wire */
     int32_t root;  /* global rank; of a send or receive, the sender */
     double prescale, postscale;
     uint64_t group;      /* 0: none; else what identifies the group ... */
@@ -84,6 +85,8 @@ int ronde__signature_equal(const struct signature *a, const struct signature *b)
 size_t ronde__signature_count(const struct signature *signature);
 /* Bytes of all elements of a reduction or broadcast. */
 size_t ronde__signature_bytes(const struct signature *signature);
+/* The dtype in which its sums cross the network. */
+int32_t ronde__signature_wire_dtype(const struct signature *signature);
 /* Elements of one row of a kind that has rows. */
 size_t ronde__signature_row_count(const struct signature *signature);
 /* A malloc'd sentence that names the first difference and both values, or NULL where there is no

@@ -211,9 +211,10 @@ static int32_t start_reductions(struct set *set, struct request *first)
         at += pieces_of(set, r);
     }
     struct reduction whole = reduction_of(set, first);
+    const struct crossing crossing = {(enum algorithm)first->algorithm,
+                                      ronde__signature_wire_dtype(s)};
     status = ronde__communicator_start_allreduce(&set->communicator, set->pieces, (int32_t)pieces,
-                                                 &whole, (enum algorithm)first->algorithm,
-                                                 &set->job.contributions);
+                                                 &whole, &crossing, &set->job.contributions);
     return status ? status : RONDE__MOVED;
 }
 

@@ -279,7 +279,7 @@ void ronde__preload_run(struct preload *preload)
 
 int ronde__preload_agree(struct preload *preload, size_t bytes)
 {
-    static const struct reduction least = {RONDE_UINT64, RONDE_MIN, 1, 1, 1, 1};
+    static const struct reduction least = {RONDE_UINT64, RONDE_MIN, 1, 1, 1, 1, RONDE_BOOL};
     uint64_t said[2] = {bytes, ~(uint64_t)bytes}, all[2];
     const struct piece piece = {(const char *)said, (char *)all, 2};
     struct node_work work = {.pieces = &piece,

@@ -129,7 +129,7 @@ int ronde__preload_reduction(MPI_Datatype type, MPI_Op op, struct reduction *red
         return 0;
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
         if (ops[i].op == op && row->allowed & ops[i].needs) {
-            *reduction = (struct reduction){row->dtype, ops[i].ours, 1, 1, 1, 1};
+            *reduction = (struct reduction){row->dtype, ops[i].ours, 1, 1, 1, 1, RONDE_BOOL};
             return 1;
         }
     return 0;

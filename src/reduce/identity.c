@@ -65,7 +65,8 @@ static void put(void *element, uint64_t bits, size_t bytes)
 void ronde__reduce_identity(const struct reduction *reduction, void *dst, size_t count)
 {
     enum { MOST = 4096 };
-    int32_t op = reduction->op, dtype = reduction->dtype;
+    int32_t op = reduction->op;
+    int32_t dtype = reduction->to == RONDE_BOOL ? reduction->dtype : reduction->to;
     size_t one = ronde_dtype_bytes(dtype), bytes = count * one;
     if (count == 0)
         return;

@@ -21,13 +21,17 @@ enum kind {
     KINDS = 5
 };
 
+/* From float32 to a half, or back; elements keep their order. A NaN that is narrowed is canonical. */
+typedef void convert_function(void *to, const void *from, size_t count);
+
 /* The numbers for the kinds above. Kernels narrow them to the type they accumulate in. */
 struct recipe {
     double prescale, times, divisor, postscale;
-    int divides;           /* 0: `times` does it, the divisor is a power of two or 1 */
-    const double *weights; /* of every source, for KIND_WEIGHTED; NULL: all 1 */
-    char *also;            /* where the result goes, too; NULL: nowhere */
-    int past, also_past;   /* past the caches: to dst, to `also` */
+    int divides;              /* 0: `times` does it, the divisor is a power of two or 1 */
+    const double *weights;    /* of every source, for KIND_WEIGHTED; NULL: all 1 */
+    char *also;               /* where the result goes, too; NULL: nowhere */
+    int past, also_past;      /* past the caches: to dst, to `also` */
+    convert_function *narrow; /* of float32: makes the result a half, to dst alone; NULL: nothing */
 };
 
 /* count >= 1; dst may be equal to any one source. */
@@ -37,6 +41,7 @@ typedef void kernel_function(const struct recipe *recipe, void *dst, const void 
 struct kernels {
     kernel_function *run[KINDS][RONDE__OPS][RONDE__DTYPES]; /* NULL: no such kind for the dtype */
     void (*copy)(void *dst, const void *src, size_t bytes); /* past the caches */
+    convert_function *narrow[RONDE__DTYPES], *floats[RONDE__DTYPES]; /* to, and from, a half */
     /* For adasum.c: DOT_BLOCK elements of a float dtype as doubles; and the products of as many
      * pairs of them, added to DOT_LANES sums, element i to sum i % DOT_LANES. */
     void (*widen[RONDE__DTYPES])(double *to, const void *from);

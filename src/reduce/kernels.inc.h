@@ -63,12 +63,15 @@ INLINE void repeat(char *to, const char *from, int vectors, int past)
 #include "reduce/loop.inc.h"
 #define T bf16
 #include "reduce/loop.inc.h"
+#define NARROWS
 #define T f32
 #include "reduce/loop.inc.h"
+#undef NARROWS
 #define T f64
 #include "reduce/loop.inc.h"
 #undef SCALES
 
+#include "reduce/convert.inc.h"
 #include "reduce/dots.inc.h"
 
 /* ---- the copy -------------------------------------------------------------------------------- */
@@ -130,6 +133,8 @@ const struct kernels TABLE = {
                                [RONDE_MAX] = {FLOATS(max, weighted)},
                                [RONDE_PRODUCT] = {FLOATS(product, weighted)}}},
     .copy = copy,
+    .narrow = {[RONDE_FLOAT16] = f16_narrow_floats, [RONDE_BFLOAT16] = bf16_narrow_floats},
+    .floats = {[RONDE_FLOAT16] = f16_to_floats, [RONDE_BFLOAT16] = bf16_to_floats},
     .widen = {[RONDE_FLOAT16] = f16_widen_block,
               [RONDE_BFLOAT16] = bf16_widen_block,
               [RONDE_FLOAT32] = f32_widen_block,

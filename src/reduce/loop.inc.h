@@ -29,7 +29,7 @@ INLINE void OF(step)(char *to, const char *const *sources, int n, size_t at, int
 }
 
 /* Less than a vector: through one that is padded with zeros, by the same arithmetic. */
-INLINE void OF(rest)(char *dst, const char *const *sources, int n, size_t at, size_t bytes, int op,
+INLINE void OF(rest)(char *to, const char *const *sources, int n, size_t at, size_t bytes, int op,
                      int kind, const struct recipe *recipe)
 {
     char one[WIDTH] = {0};
@@ -41,7 +41,7 @@ INLINE void OF(rest)(char *dst, const char *const *sources, int n, size_t at, si
         sum = OF(combine)(sum, OF(prepare)(OF(load)(one), op, kind, factor), op);
     }
     OF(store)(one, OF(finish)(sum, op, kind, recipe));
-    memcpy(dst + at, one, bytes);
+    memcpy(to, one, bytes);
 }
 
 INLINE void OF(run)(char *dst, const char *const *sources, int n, size_t bytes, int op, int kind,
@@ -67,18 +67,48 @@ INLINE void OF(run)(char *dst, const char *const *sources, int n, size_t bytes, 
             repeat(recipe.also + at, dst + at, 1, 0);
     }
     if (bytes > at)
-        OF(rest)(dst, sources, n, at, bytes - at, op, kind, &recipe);
+        OF(rest)(dst + at, sources, n, at, bytes - at, op, kind, &recipe);
     if (bytes > at && recipe.also)
         memcpy(recipe.also + at, dst + at, bytes - at);
     if (past || also_past)
         STREAM_END();
 }
 
+#ifdef NARROWS
+/* The result in a narrower type: a little at a time through a place that never leaves the first
+ * cache. */
+INLINE void OF(run_narrow)(char *dst, const char *const *sources, int n, size_t bytes, int op,
+                           int kind, const struct recipe *shared)
+{
+    enum { PART = 8 * STRIDE };
+    const struct recipe recipe = *shared;
+    char here[PART];
+    for (size_t at = 0, length; at < bytes; at += length) {
+        size_t done = 0;
+        length = bytes - at < PART ? bytes - at : PART;
+        for (; length - done >= STRIDE; done += STRIDE)
+            OF(step)(here + done, sources, n, at + done, UNROLL, op, kind, &recipe);
+        for (; length - done >= WIDTH; done += WIDTH)
+            OF(step)(here + done, sources, n, at + done, 1, op, kind, &recipe);
+        if (length > done)
+            OF(rest)(here + done, sources, n, at + done, length - done, op, kind, &recipe);
+        recipe.narrow(dst + at / 2, here, length / OF(BYTES));
+    }
+}
+#define RUN(recipe, ...) \
+    if ((recipe)->narrow) \
+        OF(run_narrow)(__VA_ARGS__, recipe); \
+    else \
+        OF(run)(__VA_ARGS__, recipe)
+#else
+#define RUN(recipe, ...) OF(run)(__VA_ARGS__, recipe)
+#endif
+
 #define KERNEL(name, op, kind) \
     static void OF(name)(const struct recipe *recipe, void *dst, const void *const *sources, \
                          int n, size_t count) \
     { \
-        OF(run)(dst, (const char *const *)sources, n, count * OF(BYTES), op, kind, recipe); \
+        RUN(recipe, dst, (const char *const *)sources, n, count *OF(BYTES), op, kind); \
     }
 
 KERNEL(sum_plain, RONDE_SUM, KIND_PLAIN)
@@ -102,5 +132,6 @@ KERNEL(product_weighted, RONDE_PRODUCT, KIND_WEIGHTED)
 #endif
 
 #undef KERNEL
+#undef RUN
 #undef STRIDE
 #undef T

@@ -93,7 +93,7 @@ int ronde__reduce_simd(void)
 struct reduction ronde__reduction(int32_t dtype, int32_t op, double prescale, double postscale,
                                   uint32_t contributors)
 {
-    struct reduction whole = {dtype, op, 1, prescale, postscale, 1};
+    struct reduction whole = {dtype, op, 1, prescale, postscale, 1, RONDE_BOOL};
     if (op == RONDE_ADASUM || op == RONDE_WEIGHTED_AVERAGE)
         whole.op = RONDE_SUM;
     if (op == RONDE_AVERAGE) {
@@ -107,24 +107,27 @@ struct reduction ronde__reduction(int32_t dtype, int32_t op, double prescale, do
 struct reduction ronde__reduction_weighted(int32_t dtype, double prescale, double postscale,
                                            double total)
 {
-    return (struct reduction){dtype, RONDE_SUM, 1, prescale, postscale, total};
+    return (struct reduction){dtype, RONDE_SUM, 1, prescale, postscale, total, RONDE_BOOL};
 }
 
-struct reduction ronde__reduction_start(const struct reduction *whole)
+struct reduction ronde__reduction_start(const struct reduction *whole, int32_t between)
 {
-    return (struct reduction){whole->dtype, whole->op, 1, whole->prescale, 1, 1};
+    int32_t to = between == whole->dtype ? RONDE_BOOL : between;
+    return (struct reduction){whole->dtype, whole->op, 1, whole->prescale, 1, 1, to};
 }
 
-struct reduction ronde__reduction_finish(const struct reduction *whole)
+struct reduction ronde__reduction_finish(const struct reduction *whole, int32_t between)
 {
     struct reduction finish = *whole;
     finish.prescale = 1;
+    finish.dtype = between;
+    finish.to = between == whole->dtype ? RONDE_BOOL : whole->dtype;
     return finish;
 }
 
-struct reduction ronde__reduction_middle(const struct reduction *whole)
+struct reduction ronde__reduction_middle(const struct reduction *whole, int32_t between)
 {
-    return (struct reduction){whole->dtype, whole->op, 1, 1, 1, 1};
+    return (struct reduction){between, whole->op, 1, 1, 1, 1, RONDE_BOOL};
 }
 
 static int only_combines(const struct reduction *reduction)
@@ -136,8 +139,8 @@ static int only_combines(const struct reduction *reduction)
 /* A bool is not copied, nor what a logical op is run on: it becomes 0 or 1. */
 int ronde__reduction_is_copy(const struct reduction *reduction)
 {
-    return reduction->dtype != RONDE_BOOL && !op_is_logical(reduction->op) &&
-           only_combines(reduction);
+    return reduction->dtype != RONDE_BOOL && reduction->to == RONDE_BOOL &&
+           !op_is_logical(reduction->op) && only_combines(reduction);
 }
 
 /* ---- running one ----------------------------------------------------------------------------- */
@@ -182,6 +185,22 @@ static void store(void *dst, const void *from, size_t bytes, int past)
         memcpy(dst, from, bytes);
 }
 
+/* One source of halves, finished as float32. */
+static void reduce_widened(const struct reduction *reduction, float *dst, const void *source,
+                           size_t count)
+{
+    enum { PART = 1024 };
+    const struct kernels *kernels = ronde__kernels();
+    struct recipe recipe;
+    enum kind kind = kind_of(reduction, NULL, &recipe);
+    for (size_t at = 0, length; at < count; at += length) {
+        const void *here = dst + at;
+        length = count - at < PART ? count - at : PART;
+        kernels->floats[reduction->dtype](dst + at, (const uint16_t *)source + at, length);
+        kernels->run[kind][reduction->op][RONDE_FLOAT32](&recipe, dst + at, &here, 1, length);
+    }
+}
+
 void ronde__reduce_to(const struct reduction *reduction, const struct destination *to,
                       const void *const *sources, const double *weights, int n, size_t count)
 {
@@ -190,6 +209,10 @@ void ronde__reduce_to(const struct reduction *reduction, const struct destinatio
     const struct kernels *kernels = ronde__kernels();
     if (count == 0)
         return;
+    if (reduction->to == RONDE_FLOAT32) {
+        reduce_widened(reduction, to->dst, sources[0], count);
+        return;
+    }
     if (n == 1 && !weights && ronde__reduction_is_copy(reduction)) {
         if (to->also)
             store(to->also, sources[0], bytes, to->also_past);
@@ -208,6 +231,7 @@ void ronde__reduce_to(const struct reduction *reduction, const struct destinatio
     recipe.past = to->past;
     recipe.also = to->also;
     recipe.also_past = to->also && to->also_past;
+    recipe.narrow = kernels->narrow[reduction->to];
     kernels->run[kind][op][dtype](&recipe, to->dst, sources, n, count);
 }
 

@@ -18,6 +18,8 @@ struct reduction {
     double prescale;  /* of every source; 1: none */
     double postscale; /* of the result; 1: none */
     double total;     /* divisor of a weighted average, the sum of its weights; 1: none */
+    int32_t to; /* dtype of the result: of float32 a half, or the other way round (then with one
+                         source); RONDE_BOOL: the same */
 };
 
 /* The whole: what `op` (average included) over `contributors` ranks means. The op must fit the
@@ -28,16 +30,17 @@ struct reduction ronde__reduction(int32_t dtype, int32_t op, double prescale, do
 /* The whole of a weighted average: a sum, to be run with weights, divided by `total`. */
 struct reduction ronde__reduction_weighted(int32_t dtype, double prescale, double postscale,
                                            double total);
-/* Its halves: first scale and combine, then (with one source) divide and scale. */
-struct reduction ronde__reduction_start(const struct reduction *whole);
-struct reduction ronde__reduction_finish(const struct reduction *whole);
+/* Its halves: first scale and combine, then (with one source) divide and scale. In between sums are
+ * of the dtype `between`: the whole's, or, where that is float32, float16 or bfloat16. */
+struct reduction ronde__reduction_start(const struct reduction *whole, int32_t between);
+struct reduction ronde__reduction_finish(const struct reduction *whole, int32_t between);
 /* No scale, no divisor: combining what was started elsewhere. */
-struct reduction ronde__reduction_middle(const struct reduction *whole);
+struct reduction ronde__reduction_middle(const struct reduction *whole, int32_t between);
 /* 1 where running it on one source only copies. */
 int ronde__reduction_is_copy(const struct reduction *reduction);
 
-/* Runs it over `count` elements of sources[0..n), n >= 1. dst may be equal to any one source; it
- * may not overlap otherwise. Any alignment that the dtype allows, and any at all for a copy. */
+/* Runs it over `count` elements of sources[0..n), n >= 1. dst may be equal to any one source (not
+ * where it is of another dtype); it may not overlap otherwise. Any alignment that the dtype allows, and any at all for a copy. */
 void ronde__reduce(const struct reduction *reduction, void *dst, const void *const *sources, int n,
                    size_t count);
 
@@ -57,11 +60,12 @@ struct destination {
     int also_past;
 };
 
-/* The same, to one or two places. */
+/* The same, to one or two places; to one, through the caches, where the dtype of the result is
+ * another. */
 void ronde__reduce_to(const struct reduction *reduction, const struct destination *to,
                       const void *const *sources, const double *weights, int n, size_t count);
 
-/* Fills dst with what changes no value that it is combined with, whichever side it is on: what a
+/* Fills dst, elements of the result's dtype, with what changes no value that it is combined with, whichever side it is on: what a
  * rank without data contributes. It counts as scaled already, so among sources it needs a prescale
  * (times weight) of 1; a sum's is -0.0, which leaves even a zero's sign alone. */
 void ronde__reduce_identity(const struct reduction *reduction, void *dst, size_t count);

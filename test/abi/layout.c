@@ -26,6 +26,8 @@ static void print_structs(void)
     MEMBER(ronde_call, weight);
     MEMBER(ronde_call, deadline);
     MEMBER(ronde_call, group);
+    MEMBER(ronde_call, wire);
+    MEMBER(ronde_call, reserved);
     SIZE(ronde_counters);
     MEMBER(ronde_counters, size);
     MEMBER(ronde_counters, reserved);
