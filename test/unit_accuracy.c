@@ -207,6 +207,14 @@ static void between_nodes_every_hop_rounds(void)
     over_ranks("64 nodes, doubling", ALGORITHM_DOUBLING, 1, 2.9);
 }
 
+/* One pass over what each node sent: its sum, rounded, or its only rank's halves. */
+static void sent_straight_to_where_it_is_added_a_half_is_rounded_once_more(void)
+{
+    over_ranks("64 nodes, spread", ALGORITHM_SPREAD, 1, most_error);
+    over_ranks("64 nodes, flood", ALGORITHM_FLOOD, 1, most_error);
+    over_ranks("8 nodes of 8, spread", ALGORITHM_SPREAD, 8, 1.5);
+}
+
 int main(int argc, char **argv)
 {
     (void)argv;
@@ -214,5 +222,6 @@ int main(int argc, char **argv)
     RUN(one_pass_over_64_sources_is_as_good_as_a_rounding);
     RUN(a_node_of_64_is_as_good_as_a_rounding);
     RUN(between_nodes_every_hop_rounds);
+    RUN(sent_straight_to_where_it_is_added_a_half_is_rounded_once_more);
     return check_result();
 }

@@ -242,7 +242,7 @@ static struct reduction_case draw_reduction(int ranks, uint64_t *state)
     one.n = (int32_t)draw(state, MOST_TENSORS + 1);
     for (int32_t t = 0; t < one.n; t++)
         one.count[t] = draw_count(state);
-    one.crossing.algorithm = draw(state, 2) ? ALGORITHM_RING : ALGORITHM_DOUBLING;
+    one.crossing.algorithm = (enum algorithm)draw(state, ALGORITHM_FLOOD + 1);
     one.crossing.dtype = one.dtype;
     if (one.dtype == RONDE_FLOAT32 && !one.rough && draw(state, 2)) /* what is exact stays so */
         one.crossing.dtype = draw(state, 2) ? RONDE_FLOAT16 : RONDE_BFLOAT16;

@@ -328,7 +328,7 @@ static void dtypes_and_ops_come_out_right(void)
     const int32_t dtypes[] = {RONDE_INT8, RONDE_INT32, RONDE_FLOAT64, RONDE_FLOAT32,
                               RONDE_BFLOAT16};
     const int32_t ops[] = {RONDE_SUM, RONDE_MIN, RONDE_MAX, RONDE_PRODUCT};
-    for (int a = ALGORITHM_RING; a <= ALGORITHM_CIRCULANT; a++)
+    for (int a = ALGORITHM_RING; a <= ALGORITHM_FLOOD; a++)
         for (size_t d = 0; d < sizeof(dtypes) / sizeof(dtypes[0]); d++)
             for (size_t o = 0; o < sizeof(ops) / sizeof(ops[0]); o++) {
                 int p = 3 + (int)(d + o) % 5;
@@ -555,7 +555,7 @@ static void check_same_bits(enum algorithm algorithm, int p, int32_t op)
 
 static void bits_are_equal_on_all_ranks_and_from_run_to_run(void)
 {
-    for (int a = ALGORITHM_RING; a <= ALGORITHM_CIRCULANT; a++)
+    for (int a = ALGORITHM_RING; a <= ALGORITHM_FLOOD; a++)
         for (int p = 2; p <= MOST_RANKS; p++) {
             check_same_bits((enum algorithm)a, p, RONDE_SUM);
             check_same_bits((enum algorithm)a, p, p % 2 ? RONDE_PRODUCT : RONDE_MAX);

@@ -32,6 +32,16 @@ static void circulant_is_right_for_every_size(void)
     check_all_sizes(ALGORITHM_CIRCULANT);
 }
 
+static void spread_is_right_for_every_size(void)
+{
+    check_all_sizes(ALGORITHM_SPREAD);
+}
+
+static void flood_is_right_for_every_size(void)
+{
+    check_all_sizes(ALGORITHM_FLOOD);
+}
+
 static void ring_gather_is_right_for_every_size(void)
 {
     check_all_sizes(ALGORITHM_RING_GATHER);
@@ -222,6 +232,51 @@ static void operands_the_wrong_way_round_are_named(void)
     CHECK(names(lists_close(&lists), "different orders"));
 }
 
+/* Two of what is combined in one pass change places on one peer. */
+static void combining_in_another_order_is_named(void)
+{
+    struct lists lists;
+    lists_open(&lists, ALGORITHM_FLOOD, 4);
+    struct step *step = &lists.list[2]->step[find(lists.list[2], STEP_RECV_COMBINE, 0)];
+    struct step first = step[0];
+    step[0] = step[1];
+    step[1] = first;
+    CHECK(names(lists_close(&lists), "touch block 0 at once"));
+}
+
+static void a_contribution_left_out_of_the_pass_is_named(void)
+{
+    struct lists lists;
+    lists_open(&lists, ALGORITHM_SPREAD, 5);
+    struct schedule *from = lists.list[3], *to = lists.list[1];
+    for (int32_t i = 0; i < from->steps; i++)
+        if (from->step[i].kind == STEP_SEND && from->step[i].peer == 1 && !from->step[i].round) {
+            drop(from, i);
+            break;
+        }
+    for (int32_t i = 0; i < to->steps; i++)
+        if (to->step[i].kind == STEP_RECV_COMBINE && to->step[i].peer == 3) {
+            drop(to, i);
+            break;
+        }
+    CHECK(names(lists_close(&lists), "lacks peer 3's"));
+}
+
+static void combining_what_is_there_already_is_named(void)
+{
+    struct lists lists;
+    lists_open(&lists, ALGORITHM_FLOOD, 3);
+    for (int me = 0; me < 3; me++) { /* all of it once more */
+        struct schedule *list = lists.list[me];
+        int32_t once = list->steps;
+        for (int32_t k = 0; k < once; k++) {
+            list->step[list->steps] = list->step[k];
+            list->step[list->steps++].round = 1;
+        }
+    }
+    CHECK(names(lists_close(&lists), "twice"));
+}
+
 static void overwriting_instead_of_reducing_is_named(void)
 {
     struct lists lists;
@@ -293,6 +348,8 @@ int main(void)
     RUN(ring_is_right_for_every_size);
     RUN(doubling_is_right_for_every_size);
     RUN(circulant_is_right_for_every_size);
+    RUN(spread_is_right_for_every_size);
+    RUN(flood_is_right_for_every_size);
     RUN(ring_gather_is_right_for_every_size);
     RUN(binomial_is_right_for_every_size_and_root);
     RUN(lists_of_many_peers_keep_their_room);
@@ -305,6 +362,9 @@ int main(void)
     RUN(a_missing_contribution_is_named);
     RUN(a_double_reduction_is_named);
     RUN(operands_the_wrong_way_round_are_named);
+    RUN(combining_in_another_order_is_named);
+    RUN(a_contribution_left_out_of_the_pass_is_named);
+    RUN(combining_what_is_there_already_is_named);
     RUN(overwriting_instead_of_reducing_is_named);
     RUN(a_deadlock_that_buffers_would_hide_is_named);
     RUN(receiving_over_what_is_being_sent_is_named);

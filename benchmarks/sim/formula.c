@@ -207,6 +207,24 @@ static void circulant(const struct model *model, const struct shape *shape, stru
     }
 }
 
+/* ---- spread and flood ------------------------------------------------------------------------ */
+
+/* Spread (schedule_spread.c): what a circulant of one round each way would be, but for the messages,
+ * of which each block is at least one. An estimate, too. */
+static void spread(const struct model *model, const struct shape *shape, struct outcome *outcome)
+{
+    struct round reduce = circulant_round(model, shape, shape->nodes - 1, 1, outcome);
+    struct round copy = circulant_round(model, shape, shape->nodes - 1, 0, outcome);
+    outcome->time = reduce.period + copy.before + copy.both;
+}
+
+/* Flood: everything to everybody. An estimate. */
+static void flood(const struct model *model, const struct shape *shape, struct outcome *outcome)
+{
+    struct round round = circulant_round(model, shape, shape->nodes - 1, 1, outcome);
+    outcome->time = round.before + round.both;
+}
+
 /* ---- binomial -------------------------------------------------------------------------------- */
 
 /* Binomial broadcast (schedule_binomial.c) from peer 0. Peer v has the block after a receive, T, for
@@ -241,6 +259,8 @@ void formula_algorithm(const struct model *model, const struct shape *shape,
     case ALGORITHM_RING: ring(model, shape, outcome); break;
     case ALGORITHM_DOUBLING: doubling(model, shape, outcome); break;
     case ALGORITHM_CIRCULANT: circulant(model, shape, outcome); break;
+    case ALGORITHM_SPREAD: spread(model, shape, outcome); break;
+    case ALGORITHM_FLOOD: flood(model, shape, outcome); break;
     case ALGORITHM_BINOMIAL: binomial(model, shape, outcome); break;
     case ALGORITHM_RING_GATHER: ring_gather(model, shape, outcome); break;
     }

@@ -139,16 +139,57 @@ static const char *combine(int me, const struct step *step, int32_t block, struc
     return NULL;
 }
 
+/* What came in step i for its k-th block. */
+static const struct symbol *received(const struct check *check, int me, int32_t i, int32_t k)
+{
+    const struct peer *peer = &check->peer[me], *other = &check->peer[peer->list->step[i].peer];
+    return &other->sent[other->sent_at[peer->partner[i]] + k];
+}
+
+/* All that a round combines in one pass, from its first such step on, for that one's k-th block. */
+static const char *combine_all(struct check *check, int me, int32_t first, int32_t k)
+{
+    struct peer *peer = &check->peer[me];
+    const struct step *step = peer->list->step;
+    int32_t block = step[first].first + k;
+    struct symbol own = peer->block[block], all = {0, 0};
+    int has_own = 0;
+    for (int32_t i = first; i <= peer->end; i++) {
+        int is_end = i == peer->end;
+        if (!is_end && step[i].kind != STEP_RECV_COMBINE)
+            continue;
+        if (!has_own && (is_end || step[i].peer > me)) {
+            all = (struct symbol){all.from | own.from, hash_of(all.hash, own.hash)};
+            has_own = 1;
+        }
+        if (is_end)
+            break;
+        const struct symbol *got = received(check, me, i, k);
+        if ((all.from | own.from) & got->from)
+            return ronde__wrong("peer %d round %d: block %d gets peer %d's contribution twice", me,
+                                step[i].round, block,
+                                __builtin_ctzll((all.from | own.from) & got->from));
+        all = (struct symbol){all.from | got->from, hash_of(all.hash, got->hash)};
+    }
+    peer->block[block] = all;
+    return NULL;
+}
+
 static const char *finish_round(struct check *check, int me)
 {
     struct peer *peer = &check->peer[me];
+    const struct step *step = peer->list->step;
+    int combined = 0;
     for (int32_t i = peer->begin; i < peer->end; i++) {
-        const struct step *step = &peer->list->step[i];
-        const struct peer *other = &check->peer[step->peer];
-        for (int32_t k = 0; !ronde__step_is_send(step) && k < step->count; k++) {
-            int32_t block = step->first + k;
-            const char *wrong = combine(me, step, block, &peer->block[block],
-                                        &other->sent[other->sent_at[peer->partner[i]] + k]);
+        int together = step[i].kind == STEP_RECV_COMBINE;
+        if (ronde__step_is_send(&step[i]) || (together && combined))
+            continue;
+        combined |= together;
+        for (int32_t k = 0; k < step[i].count; k++) {
+            struct symbol *mine = &peer->block[step[i].first + k];
+            const char *wrong = together ? combine_all(check, me, i, k)
+                                         : combine(me, &step[i], step[i].first + k, mine,
+                                                   received(check, me, i, k));
             if (wrong)
                 return wrong;
         }
@@ -187,7 +228,9 @@ static uint64_t wanted(const struct check *check, int32_t block)
     switch (check->algorithm) {
     case ALGORITHM_RING:
     case ALGORITHM_DOUBLING:
-    case ALGORITHM_CIRCULANT: return check->p == 64 ? ~UINT64_C(0) : (UINT64_C(1) << check->p) - 1;
+    case ALGORITHM_CIRCULANT:
+    case ALGORITHM_SPREAD:
+    case ALGORITHM_FLOOD: return check->p == 64 ? ~UINT64_C(0) : (UINT64_C(1) << check->p) - 1;
     case ALGORITHM_BINOMIAL: return UINT64_C(1) << check->root;
     case ALGORITHM_RING_GATHER: return UINT64_C(1) << block;
     }

@@ -17,13 +17,14 @@ const char *ronde__wrong(const char *format, ...)
 
 static int reduces(const struct step *step)
 {
-    return step->kind == STEP_RECV_REDUCE || step->kind == STEP_RECV_REDUCE_INTO;
+    return step->kind == STEP_RECV_REDUCE || step->kind == STEP_RECV_REDUCE_INTO ||
+           step->kind == STEP_RECV_COMBINE;
 }
 
 static const char *check_step(const struct schedule *list, int p, int me, int32_t at)
 {
     const struct step *step = &list->step[at];
-    if (step->kind < STEP_SEND || step->kind > STEP_RECV_REDUCE_INTO)
+    if (step->kind < STEP_SEND || step->kind > STEP_RECV_COMBINE)
         return ronde__wrong("peer %d step %d: no such kind of step, %d", me, at, step->kind);
     if (step->peer < 0 || step->peer >= p || step->peer == me)
         return ronde__wrong("peer %d step %d: no such partner, %d", me, at, step->peer);
@@ -36,9 +37,12 @@ static const char *check_step(const struct schedule *list, int p, int me, int32_
 }
 
 /* Two steps of one round may meet in a block only where both send it, or where one sends and the
- * other reduces exactly the same blocks. */
+ * other reduces exactly the same blocks. What is combined is the same in all such steps, which are
+ * in the order of peers. a is after b. */
 static int may_share_a_round(const struct step *a, const struct step *b)
 {
+    if (a->kind == STEP_RECV_COMBINE && b->kind == STEP_RECV_COMBINE)
+        return a->first == b->first && a->count == b->count && a->peer > b->peer;
     if (a->first >= b->first + b->count || b->first >= a->first + a->count)
         return 1;
     if (ronde__step_is_send(a) && ronde__step_is_send(b))
@@ -80,6 +84,14 @@ static void bounds(enum algorithm algorithm, int p, int *most_sent, int *most_ro
     case ALGORITHM_CIRCULANT:
         *most_sent = 2 * (p - 1);
         *most_rounds = 2 * (floor_log + !is_power);
+        break;
+    case ALGORITHM_SPREAD:
+        *most_sent = 2 * (p - 1);
+        *most_rounds = p > 1 ? 2 : 0;
+        break;
+    case ALGORITHM_FLOOD:
+        *most_sent = p - 1;
+        *most_rounds = p > 1;
         break;
     case ALGORITHM_BINOMIAL: *most_sent = *most_rounds = floor_log + !is_power; break;
     case ALGORITHM_RING_GATHER: *most_sent = *most_rounds = p - 1; break;

@@ -45,6 +45,8 @@ struct executor {
     uint64_t next_run;                    /* the next flow to open: this run's ... */
     int32_t next_step;                    /* ... step */
     size_t *block_at;                     /* memory of all runs' block_at */
+    const void **sources;                 /* [longest round + 1] scratch, as is ... */
+    struct flow **group;                  /* [longest round] ... this */
     uint64_t first, end;                  /* open are flows [first, end), in order */
     uint64_t places;
     struct flow flow[]; /* flow f is flow[f % places] */
@@ -104,13 +106,18 @@ int32_t ronde__executor_open(struct executor **executor, struct net *net,
                              size_t element_bytes, const struct block_map *blocks,
                              const struct reduction *reduction)
 {
-    size_t places = ROUNDS * (size_t)longest_round(schedule), all = (size_t)schedule->blocks + 1;
+    size_t longest = (size_t)longest_round(schedule), places = ROUNDS * longest;
+    size_t all = (size_t)schedule->blocks + 1;
     size_t bytes = sizeof(**executor) + places * sizeof((*executor)->flow[0]);
     struct executor *made = calloc(1, bytes);
     size_t *block_at = calloc(EXECUTOR_RUNS * all, sizeof(*block_at));
-    if (!made || !block_at) {
+    const void **sources = calloc(longest + 1, sizeof(*sources));
+    struct flow **group = calloc(longest + 1, sizeof(*group));
+    if (!made || !block_at || !sources || !group) {
         free(made);
         free(block_at);
+        free(sources);
+        free(group);
         return ronde__fail(RONDE_ERR_MEMORY, "no memory for an executor of %zu bytes", bytes);
     }
     made->net = net;
@@ -119,6 +126,8 @@ int32_t ronde__executor_open(struct executor **executor, struct net *net,
     made->tag = tag;
     made->places = places;
     made->block_at = block_at;
+    made->sources = sources;
+    made->group = group;
     for (size_t r = 0; r < EXECUTOR_RUNS; r++)
         made->data[r].block_at = block_at + r * all;
     *executor = made;
@@ -201,10 +210,16 @@ static int is_behind(struct executor *executor, uint64_t f, int in_posting)
     return 0;
 }
 
+static int are_combined(const struct flow *a, const struct flow *b)
+{
+    return ronde__flow_combines(a) && ronde__flow_combines(b) && a->run == b->run &&
+           a->step->round == b->step->round;
+}
+
 /* Whether this flow waits for the other where they meet; o and f: their places in the order. */
 static int waits_for(const struct flow *flow, uint64_t f, const struct flow *other, uint64_t o)
 {
-    if (flow->run != other->run)
+    if (flow->run != other->run || are_combined(flow, other))
         return 0;
     if (ronde__flow_sends(flow))
         return !ronde__flow_sends(other) && other->step->round < flow->step->round;
@@ -248,9 +263,50 @@ static void record(const struct executor *executor, const struct flow *flow)
                              executor->peers[flow->step->peer], flow->bytes, flow->begun_ns);
 }
 
+/* Gathers what is combined with flow f, its first; 0 where a message is still missing. */
+static int32_t gather_group(struct executor *executor, uint64_t f, int *n)
+{
+    const struct flow *first = flow_at(executor, f);
+    int found = 0;
+    *n = 0;
+    for (uint64_t o = f; o < executor->end; o++) {
+        struct flow *flow = flow_at(executor, o);
+        int arrived;
+        if (!are_combined(first, flow))
+            continue;
+        if (flow->finished == flow->posted || is_behind(executor, o, 0))
+            return RONDE_OK;
+        int32_t status = ronde__flow_test(flow, executor->net, &arrived);
+        if (status || !arrived)
+            return status;
+        executor->group[found++] = flow;
+    }
+    *n = found;
+    return RONDE_OK;
+}
+
+static int32_t finish_together(struct executor *executor, uint64_t f, int *moved)
+{
+    struct flow *first = flow_at(executor, f);
+    for (int n; !ronde__flow_is_over(first) && is_ready(executor, f, first->finished);) {
+        int32_t status = gather_group(executor, f, &n);
+        if (status || !n)
+            return status;
+        ronde__flow_combine(executor->group, n, executor->sources);
+        for (int i = 0; i < n; i++)
+            record(executor, executor->group[i]);
+        *moved = 1;
+    }
+    return RONDE_OK;
+}
+
 static int32_t finish(struct executor *executor, uint64_t f, int *moved)
 {
     struct flow *flow = flow_at(executor, f);
+    if (ronde__flow_combines(flow)) {
+        int is_first = f == executor->first || !are_combined(flow, flow_at(executor, f - 1));
+        return is_first ? finish_together(executor, f, moved) : RONDE_OK;
+    }
     while (flow->finished < flow->posted && !is_behind(executor, f, 0)) {
         int arrived;
         if (ronde__flow_reduces(flow) && !is_ready(executor, f, flow->finished))
@@ -319,5 +375,7 @@ void ronde__executor_close(struct executor *executor)
     for (uint64_t place = 0; place < executor->places; place++)
         free(executor->flow[place].scratch);
     free(executor->block_at);
+    free(executor->sources);
+    free(executor->group);
     free(executor);
 }

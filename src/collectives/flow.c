@@ -161,6 +161,26 @@ void ronde__flow_finish(struct flow *flow)
     flow->finished++;
 }
 
+void ronde__flow_combine(struct flow *const *flows, int n, const void **sources)
+{
+    struct flow *first = flows[0];
+    const struct flow_data *data = first->data;
+    size_t bytes = length_of(first, first->finished), run;
+    int me = 0;
+    while (me < n && flows[me]->step->peer == me)
+        me++;
+    for (size_t done = 0; done < bytes; done += run) {
+        char *mine;
+        run = take_run(&first->at_finish, data, bytes - done, &mine);
+        sources[me] = mine;
+        for (int i = 0; i < n; i++)
+            sources[i + (i >= me)] = slot_of(flows[i], first->finished) + done;
+        ronde__reduce(data->reduction, mine, sources, n + 1, run / data->element_bytes);
+    }
+    for (int i = n - 1; i >= 0; i--)
+        flows[i]->finished++;
+}
+
 int ronde__flow_abandon(struct flow *flow, struct net *net)
 {
     int in_flight = 0;

@@ -64,7 +64,13 @@ static inline int ronde__flow_sends(const struct flow *flow)
 /* What is received is taken in from a slot, once it has come, instead of where it belongs. */
 static inline int ronde__flow_reduces(const struct flow *flow)
 {
-    return flow->step->kind == STEP_RECV_REDUCE || flow->step->kind == STEP_RECV_REDUCE_INTO;
+    return flow->step->kind >= STEP_RECV_REDUCE;
+}
+
+/* Is taken in together with the others of its round. */
+static inline int ronde__flow_combines(const struct flow *flow)
+{
+    return flow->step->kind == STEP_RECV_COMBINE;
 }
 
 static inline int ronde__flow_is_over(const struct flow *flow)
@@ -87,6 +93,9 @@ int32_t ronde__flow_test(struct flow *flow, struct net *net, int *arrived);
 /* Done with the oldest message, which has arrived: one received is now in the blocks, reduced where
  * the step says so. */
 void ronde__flow_finish(struct flow *flow);
+/* The same for flows that are combined: all n of a round, in the order of their peers, whose oldest
+ * messages have arrived. sources: scratch for n + 1. */
+void ronde__flow_combine(struct flow *const *flows, int n, const void **sources);
 /* After a failure: lets go of messages that have ended by now. Returns 1 where the network may
  * still use the scratch. */
 int ronde__flow_abandon(struct flow *flow, struct net *net);

@@ -15,7 +15,10 @@ enum step_kind {
     STEP_SEND,            /* blocks [first, first + count) to peer */
     STEP_RECV,            /* the same from peer, over what is there */
     STEP_RECV_REDUCE,     /* from peer; block = peer's op mine */
-    STEP_RECV_REDUCE_INTO /* from peer; block = mine op peer's */
+    STEP_RECV_REDUCE_INTO, /* from peer; block = mine op peer's */
+    STEP_RECV_COMBINE      /* all steps of this kind in a round, listed in the order of their peers, are
+                              of the same blocks; block = all peers' and mine, in the order of peers,
+                              in one pass */
 };
 
 struct step {
@@ -36,6 +39,8 @@ enum algorithm {
     ALGORITHM_RING,       /* allreduce, p blocks */
     ALGORITHM_DOUBLING,   /* allreduce, 1 block */
     ALGORITHM_CIRCULANT,  /* allreduce, p blocks */
+    ALGORITHM_SPREAD,     /* allreduce, p blocks */
+    ALGORITHM_FLOOD,      /* allreduce, 1 block */
     ALGORITHM_BINOMIAL,   /* broadcast, 1 block, from root */
     ALGORITHM_RING_GATHER /* allgather, p blocks, block b from peer b */
 };

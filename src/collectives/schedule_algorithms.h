@@ -16,6 +16,14 @@ int32_t ronde__circulant_blocks(int p);
 int32_t ronde__circulant_most_steps(int p);
 int32_t ronde__circulant_write(struct step *steps, int p, int me, int root);
 
+int32_t ronde__spread_blocks(int p);
+int32_t ronde__spread_most_steps(int p);
+int32_t ronde__spread_write(struct step *steps, int p, int me, int root);
+
+int32_t ronde__flood_blocks(int p);
+int32_t ronde__flood_most_steps(int p);
+int32_t ronde__flood_write(struct step *steps, int p, int me, int root);
+
 int32_t ronde__binomial_blocks(int p);
 int32_t ronde__binomial_most_steps(int p);
 int32_t ronde__binomial_write(struct step *steps, int p, int me, int root);
