@@ -48,13 +48,43 @@ static int count_hosts(void)
     return hosts;
 }
 
+static int open_algo(struct session *s, const char *name, size_t length)
+{
+    struct algo *algo = &s->algos[s->algo_number];
+    const char *given = s->options.settings ? s->options.settings : "";
+    char settings[1024];
+    ronde_options options;
+    if (s->algo_number == MOST_ALGOS || length >= sizeof algo->name)
+        return refuse(&s->work, "too much in --algo");
+    memcpy(algo->name, name, length);
+    int needed = snprintf(settings, sizeof settings, "%s%s%s%s", given, *given ? ";" : "",
+                          strcmp(algo->name, "default") ? "allreduce=" : "",
+                          strcmp(algo->name, "default") ? algo->name : "");
+    if (needed >= (int)sizeof settings)
+        return refuse(&s->work, "too much in --settings");
+    ronde_options_init(&options, sizeof options);
+    options.settings = settings;
+    if (ronde_open_mpi(MPI_COMM_WORLD, &options, &algo->context))
+        return refuse(&s->work, ronde_last_error());
+    s->algo_number++;
+    s->work.context = s->algos[0].context;
+    return 0;
+}
+
 static int open_ronde(struct session *s)
 {
-    ronde_options options;
-    ronde_options_init(&options, sizeof options);
-    options.settings = s->options.settings;
-    int32_t status = ronde_open_mpi(MPI_COMM_WORLD, &options, &s->work.context);
-    return status ? refuse(&s->work, ronde_last_error()) : 0;
+    const char *at = s->options.algos ? s->options.algos : "default";
+    int status = 0;
+    for (int wire = 0; wire < WIRES; wire++) {
+        ronde_call_init(&s->calls[wire], sizeof s->calls[wire]);
+        s->calls[wire].wire = wire;
+    }
+    do {
+        size_t length = strcspn(at, ",");
+        status = open_algo(s, at, length);
+        at += length + (at[length] == ',');
+    } while (!status && *at);
+    return status;
 }
 
 static void prepare_work(struct session *s)
@@ -100,8 +130,9 @@ static int finish_report(struct session *s)
 
 static void close_ronde(struct session *s)
 {
-    if (s->work.context && ronde_close(&s->work.context))
-        die("closing: %s", ronde_last_error());
+    while (s->algo_number)
+        if (ronde_close(&s->algos[--s->algo_number].context))
+            die("closing: %s", ronde_last_error());
 }
 
 static int measure_all(struct session *s)

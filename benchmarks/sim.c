@@ -31,11 +31,17 @@ static enum algorithm chosen_for(const struct command *c, size_t bytes)
     return ronde__select(&c->table, bytes, (int)(c->ranks / c->ranks_per_node));
 }
 
+static int is_raced(const struct command *c, int algorithm)
+{
+    const struct algorithm_entry *entry = &ronde__algorithms[algorithm];
+    return entry->is_allreduce && c->ranks / c->ranks_per_node <= (size_t)entry->most_peers;
+}
+
 static const char *allreduce_size(struct table *table, const struct command *c, size_t bytes)
 {
     for (int a = 0; a < RONDE__ALGORITHMS; a++) {
         int is_meant = c->algo == ALGO_AUTO ? a == (int)chosen_for(c, bytes) : a == c->algo;
-        if (!ronde__algorithms[a].is_allreduce || (c->algo != ALGO_ALL && !is_meant))
+        if (c->algo == ALGO_ALL ? !is_raced(c, a) : !is_meant)
             continue;
         struct outcome outcome;
         const char *wrong = predict_size(c, bytes, (enum algorithm)a, &outcome);
@@ -49,17 +55,17 @@ static const char *allreduce_size(struct table *table, const struct command *c, 
 static const char *select_size(struct table *table, const struct command *c, size_t bytes,
                                double *worst)
 {
-    struct outcome outcomes[RONDE__ALGORITHMS];
+    struct outcome outcomes[RONDE__ALGORITHMS] = {0};
     enum algorithm chosen = chosen_for(c, bytes), best = chosen;
     for (int a = 0; a < RONDE__ALGORITHMS; a++) {
-        if (!ronde__algorithms[a].is_allreduce)
+        if (!is_raced(c, a))
             continue;
         const char *wrong = predict_size(c, bytes, (enum algorithm)a, &outcomes[a]);
         if (wrong)
             return wrong;
     }
     for (int a = 0; a < RONDE__ALGORITHMS; a++)
-        if (ronde__algorithms[a].is_allreduce && outcomes[a].time < outcomes[best].time)
+        if (is_raced(c, a) && outcomes[a].time < outcomes[best].time)
             best = (enum algorithm)a;
     double least = (double)outcomes[best].time;
     double over = least > 0 ? 100 * ((double)outcomes[chosen].time / least - 1) : 0;

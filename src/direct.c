@@ -214,10 +214,9 @@ int32_t ronde_direct_allreduce(ronde_context *context, const void *in, void *out
     struct reduction whole = ronde__reduction(dtype, op, d.signature.prescale,
                                               d.signature.postscale, (uint32_t)net->size);
     const struct piece piece = {in, out, count};
-    int32_t wire = ronde__signature_wire_dtype(&d.signature);
-    const struct crossing crossing = {ronde__select(&direct->select,
-                                                    count * ronde_dtype_bytes(wire), net->nodes),
-                                      wire};
+    const struct crossing crossing = {ronde__signature_algorithm(&d.signature, &direct->select,
+                                                                 net->nodes),
+                                      ronde__signature_wire_dtype(&d.signature)};
     if ((status = lock(direct, __func__, KIND_ALLREDUCE, d.bytes)))
         return status;
     status = ronde__communicator_start_allreduce(&direct->communicator, &piece, 1, &whole,

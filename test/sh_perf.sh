@@ -42,6 +42,10 @@ run floor allreduce -b 4 -e 4M -f 64 $few --impl ronde,floor --path direct
 # shellcheck disable=SC2086
 run floor-steps steps --list 10x1000 $few --impl floor
 
+# shellcheck disable=SC2086
+run algo allreduce -b 4K -e 64K -f 16 $few --path direct --algo default,ring,spread,flood \
+    --wire as-is,bfloat16 --settings ranks_per_node=1
+
 # ---- gloo, where it was built --------------------------------------------------------------------
 gloo=$BUILD/lib/ronde-perf-gloo.so
 if [ -e "$gloo" ]; then
@@ -71,7 +75,8 @@ for path in folder.glob("*.json"):
     assert rows, path
     for row in rows:
         steps = row["op"] == "steps"
-        assert set(row) == common | {"list" if steps else "count"}, row
+        assert path.stem == "algo" or not {"algo", "wire"} & set(row), row
+        assert set(row) - {"algo", "wire"} == common | {"list" if steps else "count"}, row
         assert row["wrong"] == 0 and row["ranks"] == 2 and row["hosts"] == 1, row
         assert 0 < row["time_us_min"] <= row["time_us_p50"] <= row["time_us_p99"], row
         factor = {"broadcast": 1, "allgather": 0.5}.get(row["op"], 1)
@@ -81,6 +86,11 @@ for path in folder.glob("*.json"):
         assert seen == {("mpi", "direct", "private")} | {
             ("ronde", p, m) for p in ("named", "direct") for m in ("arena", "private")}, seen
         assert {row["bytes"] for row in rows} == {4, 64, 1024, 16384}, rows
+    if path.stem == "algo":
+        ways = [(row["bytes"], row["algo"], row.get("wire")) for row in rows]
+        assert sorted(ways, key=str) == sorted(
+            ((size, algo, wire) for size in (4096, 65536) for wire in (None, "bfloat16")
+             for algo in ("default", "ring", "spread", "flood")), key=str), ways
     if path.stem == "floor":
         assert seen == {("ronde", "direct", "private"), ("floor", "copy", "private"),
                         ("floor", "stream", "private")}, seen
@@ -126,6 +136,10 @@ refuses "sideways" "$perf" allreduce --path named,sideways
 refuses "heap" "$perf" allreduce --memory heap
 refuses "floor" "$perf" allgather --impl floor
 refuses "in-place" "$perf" allreduce --in-place --impl floor
+refuses "rung.*ring" "$perf" allreduce --algo ring,rung
+refuses "allreduce alone" "$perf" broadcast --algo ring
+refuses "one context's" "$perf" allreduce --algo ring --memory both
+refuses "float64" "$perf" allreduce -d float64 --wire float16
 if [ -e "$gloo" ]; then
     refuses "gloo.*float32" "$perf" allreduce -d half --impl gloo
     refuses "gloo.*sum" "$perf" allreduce -o average --impl gloo

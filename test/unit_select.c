@@ -70,6 +70,21 @@ static void nodes_are_a_range_with_both_ends(void)
     CHECK(ronde__select(&table, (size_t)1 << 30, INT_MAX) == ALGORITHM_DOUBLING);
 }
 
+static void halves_are_added_in_one_pass_on_a_few_nodes(void)
+{
+    struct select_table table;
+    CHECK(ronde__select_read(&table, NULL) == RONDE_OK);
+    CHECK(ronde__select_halves(&table, 100, 2) == ALGORITHM_DOUBLING);
+    CHECK(ronde__select_halves(&table, 4095, 3) == ALGORITHM_FLOOD);
+    CHECK(ronde__select_halves(&table, 4096, 8) == ALGORITHM_SPREAD);
+    CHECK(ronde__select_halves(&table, 100, 16) == ALGORITHM_SPREAD);
+    CHECK(ronde__select_halves(&table, SIZE_MAX, 16) == ALGORITHM_SPREAD);
+    CHECK(ronde__select_halves(&table, SIZE_MAX, 17) == ALGORITHM_RING);
+    CHECK(ronde__select(&table, SIZE_MAX, 3) == ALGORITHM_RING);
+    CHECK(ronde__select_read(&table, "0-@3-8:ring") == RONDE_OK); /* the user knows better */
+    CHECK(ronde__select_halves(&table, 100, 8) == ALGORITHM_RING);
+}
+
 static void a_name_alone_is_for_everything(void)
 {
     struct select_table table;
@@ -162,6 +177,7 @@ int main(void)
     RUN(first_matching_row_of_the_user_wins);
     RUN(what_the_user_leaves_open_falls_to_the_defaults);
     RUN(nodes_are_a_range_with_both_ends);
+    RUN(halves_are_added_in_one_pass_on_a_few_nodes);
     RUN(a_name_alone_is_for_everything);
     RUN(bad_rows_are_named_and_leave_the_table_alone);
     RUN(an_unknown_name_lists_the_legal_ones);

@@ -277,7 +277,7 @@ static void a_preferred_row_drops_what_it_covers(void)
 {
     struct select_table table;
     char text[128];
-    const struct select_row row = {1024, 4096, 4, 5, ALGORITHM_RING};
+    const struct select_row row = {1024, 4096, 4, 5, ALGORITHM_RING, 0};
     CHECK(ronde__select_read(&table, "1k-2k@4:doubling,1k-2k@4-5:doubling,0-4k@4:doubling,"
                                      "3k-4k@4:ring") == RONDE_OK);
     CHECK(ronde__select_prefer(&table, &row));

@@ -34,6 +34,10 @@ static const struct word memories[] = {{"arena", MEMORY_ARENA},
                                        {"private", MEMORY_PRIVATE},
                                        {"both", MEMORY_ARENA | MEMORY_PRIVATE},
                                        {NULL, 0}};
+static const struct word wires[] = {{"as-is", WIRE_AS_IS},
+                                    {"float16", WIRE_FLOAT16},
+                                    {"bfloat16", WIRE_BFLOAT16},
+                                    {NULL, 0}};
 static const struct word switches[] = {{"0", 0}, {"1", 1}, {NULL, 0}};
 static const struct word levels[] = {{"funneled", MPI_THREAD_FUNNELED},
                                      {"serialized", MPI_THREAD_SERIALIZED},
@@ -52,6 +56,8 @@ enum {
     OPTION_PATH,
     OPTION_MEMORY,
     OPTION_IMPL,
+    OPTION_ALGO,
+    OPTION_WIRE,
     OPTION_IN_PLACE,
     OPTION_LIST,
     OPTION_SHOW_LIST,
@@ -74,6 +80,8 @@ static const struct option long_options[] = {{"minbytes", required_argument, NUL
                                              {"path", required_argument, NULL, OPTION_PATH},
                                              {"memory", required_argument, NULL, OPTION_MEMORY},
                                              {"impl", required_argument, NULL, OPTION_IMPL},
+                                             {"algo", required_argument, NULL, OPTION_ALGO},
+                                             {"wire", required_argument, NULL, OPTION_WIRE},
                                              {"in-place", no_argument, NULL, OPTION_IN_PLACE},
                                              {"list", required_argument, NULL, OPTION_LIST},
                                              {"show-list", no_argument, NULL, OPTION_SHOW_LIST},
@@ -193,6 +201,8 @@ static int take(struct options *o, int letter, const char *value)
     case OPTION_PATH: return look_up_set(paths, value, &o->paths);
     case OPTION_MEMORY: return look_up_set(memories, value, &o->memories);
     case OPTION_IMPL: return look_up_set(impls, value, &o->impls);
+    case OPTION_ALGO: o->algos = value; return 0;
+    case OPTION_WIRE: return look_up_set(wires, value, &o->wires);
     case OPTION_THREADS: return look_up(levels, value, &o->thread_level);
     case OPTION_IN_PLACE: o->in_place = 1; return 0;
     case OPTION_SHOW_LIST: o->show_list = 1; return 0;
@@ -237,6 +247,16 @@ static int settle(struct options *o, char *error, size_t bytes)
 {
     if (!o->paths)
         o->paths = o->collective == STEPS ? PATH_NAMED | PATH_DIRECT : PATH_NAMED;
+    if ((o->algos || o->wires != WIRE_AS_IS) && o->collective != ALLREDUCE) {
+        snprintf(error, bytes, "--algo and --wire are of allreduce alone");
+        return -1;
+    }
+    if (o->algos && o->memories & MEMORY_ARENA) {
+        snprintf(error, bytes,
+                 "--algo opens a context for each algorithm, and an arena is one context's: use "
+                 "--memory private");
+        return -1;
+    }
     if (!o->end_bytes)
         o->end_bytes = o->begin_bytes > (64 << 20) ? o->begin_bytes : 64 << 20;
     if (o->begin_bytes > o->end_bytes) {
@@ -257,6 +277,7 @@ int options_parse(struct options *o, int argc, char **argv, char *error, size_t 
                           .check = 1,
                           .impls = IMPL_RONDE,
                           .memories = MEMORY_PRIVATE,
+                          .wires = WIRE_AS_IS,
                           .thread_level = MPI_THREAD_SERIALIZED,
                           .list = "resnet50"};
     if (parse_all(o, argc, argv, error, error_bytes))

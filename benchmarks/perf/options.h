@@ -11,6 +11,7 @@ enum collective { ALLREDUCE = 1, BROADCAST = 2, ALLGATHER = 3, STEPS = 4 };
 enum impl { IMPL_RONDE = 1, IMPL_MPI = 2, IMPL_GLOO = 4, IMPL_FLOOR = 8 };
 enum path { PATH_NAMED = 1, PATH_DIRECT = 2 };
 enum memory { MEMORY_ARENA = 1, MEMORY_PRIVATE = 2 };
+enum wire { WIRE_AS_IS = 1, WIRE_FLOAT16 = 2, WIRE_BFLOAT16 = 4 };
 
 struct options {
     int collective; /* enum collective */
@@ -23,8 +24,9 @@ struct options {
     size_t warmup;
     int32_t dtype, op, root;
     int check, in_place, verbose;
-    unsigned impls, paths, memories;
-    int thread_level; /* of MPI */
+    unsigned impls, paths, memories, wires;
+    const char *algos; /* names with commas between; NULL: what the library chooses */
+    int thread_level;  /* of MPI */
     int show_list;
     const char *list, *json, *settings;
 };

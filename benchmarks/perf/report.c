@@ -63,6 +63,9 @@ static void print_ratio(double over, double under, const char *end)
 static void print_row(const struct work *w, const struct variant *v, double mpi_us, double floor_us)
 {
     double speed = algorithm_speed(w, v);
+    char path[64];
+    snprintf(path, sizeof path, "%s%s%s%s%s", v->path, v->algo ? ":" : "", v->algo ? v->algo : "",
+             v->wire ? ":" : "", v->wire ? v->wire : "");
     printf("  %11zu ", w->bytes);
     if (w->list)
         printf("%12s ", w->list);
@@ -70,7 +73,7 @@ static void print_row(const struct work *w, const struct variant *v, double mpi_
         printf("%12zu ", w->count);
     printf("%9s %8s %5d %6s %7s %8s %12.2f %12.2f %12.2f %8.3f %8.3f %7zu ",
            ronde_dtype_name(w->dtype), reduces(w) ? ronde_op_name(w->op) : "none",
-           w->collective == BROADCAST ? (int)w->root : -1, v->impl, v->path, v->memory, v->min_us,
+           w->collective == BROADCAST ? (int)w->root : -1, v->impl, path, v->memory, v->min_us,
            v->p50_us, v->p99_us, speed, speed * bus_factor(w), v->wrong);
     print_ratio(mpi_us, v->p50_us, " ");
     print_ratio(v->p50_us, floor_us, "\n");
@@ -97,6 +100,10 @@ static void write_row(FILE *to, const struct work *w, const struct variant *v)
             reduces(w) ? ronde_op_name(w->op) : "none");
     fprintf(to, "\"path\": \"%s\", \"memory\": \"%s\", \"ranks\": %d, \"hosts\": %d, ", v->path,
             v->memory, w->ranks, w->hosts);
+    if (v->algo)
+        fprintf(to, "\"algo\": \"%s\", ", v->algo);
+    if (v->wire)
+        fprintf(to, "\"wire\": \"%s\", ", v->wire);
     fprintf(to, "\"bytes\": %zu, ", w->bytes);
     if (w->list) {
         fputs("\"list\": ", to);

@@ -16,14 +16,14 @@ static int32_t submit(const struct work *w, const struct variant *v, size_t i)
     uint64_t *handle = &v->handles[i];
     switch (w->collective) {
     case BROADCAST:
-        return ronde_broadcast_async(w->context, piece->name, in, out, piece->count, w->dtype,
+        return ronde_broadcast_async(v->context, piece->name, in, out, piece->count, w->dtype,
                                      w->root, NULL, handle);
     case ALLGATHER:
-        return ronde_allgather_async(w->context, piece->name, in, piece->count, 1, w->dtype, out,
+        return ronde_allgather_async(v->context, piece->name, in, piece->count, 1, w->dtype, out,
                                      piece->count * (size_t)w->ranks, NULL, NULL, handle);
     default:
-        return ronde_allreduce_async(w->context, piece->name, in, out, piece->count, w->dtype,
-                                     w->op, NULL, handle);
+        return ronde_allreduce_async(v->context, piece->name, in, out, piece->count, w->dtype,
+                                     w->op, v->call, handle);
     }
 }
 
@@ -33,7 +33,7 @@ void named_run(const struct work *w, const struct variant *v)
     for (size_t i = 0; i < v->pieces->number; i++)
         must(submit(w, v, i), &v->pieces->at[i]);
     for (size_t i = 0; i < v->pieces->number; i++)
-        must(ronde_wait(w->context, v->handles[i]), &v->pieces->at[i]);
+        must(ronde_wait(v->context, v->handles[i]), &v->pieces->at[i]);
 }
 
 static int32_t direct(const struct work *w, const struct variant *v, const struct piece *piece)
@@ -42,11 +42,11 @@ static int32_t direct(const struct work *w, const struct variant *v, const struc
     char *out = v->out + piece->offset_bytes;
     switch (w->collective) {
     case BROADCAST:
-        return ronde_direct_broadcast(w->context, in, out, piece->count, w->dtype, w->root, NULL);
+        return ronde_direct_broadcast(v->context, in, out, piece->count, w->dtype, w->root, NULL);
     case ALLGATHER:
-        return ronde_direct_allgather(w->context, in, piece->count, 1, w->dtype, out, NULL, NULL);
+        return ronde_direct_allgather(v->context, in, piece->count, 1, w->dtype, out, NULL, NULL);
     default:
-        return ronde_direct_allreduce(w->context, in, out, piece->count, w->dtype, w->op, NULL);
+        return ronde_direct_allreduce(v->context, in, out, piece->count, w->dtype, w->op, v->call);
     }
 }
 

@@ -25,14 +25,31 @@ static struct variant *add(struct session *s, const char *impl, const char *path
     return v;
 }
 
-static void add_ronde(struct session *s, const struct buffers *buffers)
+static void add_paths(struct session *s, const struct buffers *buffers, const struct algo *algo,
+                      int wire)
 {
+    static const char *const wire_names[WIRES] = {NULL, "float16", "bfloat16"};
     int steps = s->options.collective == STEPS;
+    size_t first = s->number;
     if (s->options.paths & PATH_NAMED)
         add(s, "ronde", "named", buffers, &s->pieces)->run = named_run;
     if (s->options.paths & PATH_DIRECT)
         add(s, "ronde", steps ? "flat" : "direct", buffers, steps ? &s->flat : &s->pieces)->run =
             direct_run;
+    for (size_t i = first; i < s->number; i++) {
+        s->variants[i].algo = s->options.algos ? algo->name : NULL;
+        s->variants[i].wire = wire_names[wire];
+        s->variants[i].context = algo->context;
+        s->variants[i].call = &s->calls[wire];
+    }
+}
+
+static void add_ronde(struct session *s, const struct buffers *buffers)
+{
+    for (size_t a = 0; a < s->algo_number; a++)
+        for (int wire = 0; wire < WIRES; wire++)
+            if (s->options.wires & 1u << wire)
+                add_paths(s, buffers, &s->algos[a], wire);
 }
 
 static void add_mpi(struct session *s, const char *path, const struct pieces *pieces)

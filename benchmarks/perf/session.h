@@ -7,12 +7,21 @@
 #include "report.h"
 #include "work.h"
 
-enum { MOST_VARIANTS = 12 };
+enum { MOST_VARIANTS = 64, MOST_ALGOS = 8, WIRES = 3 };
+
+/* A context in which allreduces between nodes use one algorithm; "default": as the library chooses. */
+struct algo {
+    char name[32];
+    ronde_context *context;
+};
 
 struct session {
     struct options options;
     struct work work;
     struct report report;
+    struct algo algos[MOST_ALGOS];
+    size_t algo_number;
+    ronde_call calls[WIRES];
     struct buffers arena, private;
     struct pieces pieces, flat; /* flat: of steps only */
     struct variant variants[MOST_VARIANTS];

@@ -37,6 +37,9 @@ struct work {
 
 struct variant {
     const char *impl, *path, *memory; /* as rows name them */
+    const char *algo, *wire;          /* NULL: not chosen */
+    ronde_context *context;           /* of Ronde's */
+    const ronde_call *call;
     void (*run)(const struct work *work, const struct variant *variant);
     const struct pieces *pieces;
     char *in, *out;

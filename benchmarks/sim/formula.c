@@ -209,20 +209,20 @@ static void circulant(const struct model *model, const struct shape *shape, stru
 
 /* ---- spread and flood ------------------------------------------------------------------------ */
 
-/* Spread (schedule_spread.c): what a circulant of one round each way would be, but for the messages,
- * of which each block is at least one. An estimate, too. */
-static void spread(const struct model *model, const struct shape *shape, struct outcome *outcome)
+/* Rounds in which everybody sends a block to everybody (schedule_spread.c). An estimate: blocks are
+ * taken to be as long as the longest, and those of a round to be one message. */
+static void everybody(const struct model *model, const struct shape *shape, int rounds,
+                      struct outcome *outcome)
 {
-    struct round reduce = circulant_round(model, shape, shape->nodes - 1, 1, outcome);
-    struct round copy = circulant_round(model, shape, shape->nodes - 1, 0, outcome);
-    outcome->time = reduce.period + copy.before + copy.both;
-}
-
-/* Flood: everything to everybody. An estimate. */
-static void flood(const struct model *model, const struct shape *shape, struct outcome *outcome)
-{
-    struct round round = circulant_round(model, shape, shape->nodes - 1, 1, outcome);
-    outcome->time = round.before + round.both;
+    int64_t others = shape->nodes - 1;
+    struct shape all = *shape, block = *shape;
+    block.elements = shape->elements + (shape->longer > 0);
+    all.elements = (size_t)others * block.elements;
+    all.longer = block.longer = 0;
+    struct round reduce = lanes_round(model, &all, 0, 1), copy = lanes_round(model, &all, 0, 0);
+    count_whole(model, &block, rounds * others, rounds * others * shape->nodes, outcome);
+    outcome->time = rounds == 1 ? reduce.before + reduce.both
+                                : reduce.period + copy.before + copy.both;
 }
 
 /* ---- binomial -------------------------------------------------------------------------------- */
@@ -259,8 +259,8 @@ void formula_algorithm(const struct model *model, const struct shape *shape,
     case ALGORITHM_RING: ring(model, shape, outcome); break;
     case ALGORITHM_DOUBLING: doubling(model, shape, outcome); break;
     case ALGORITHM_CIRCULANT: circulant(model, shape, outcome); break;
-    case ALGORITHM_SPREAD: spread(model, shape, outcome); break;
-    case ALGORITHM_FLOOD: flood(model, shape, outcome); break;
+    case ALGORITHM_SPREAD: everybody(model, shape, 2, outcome); break;
+    case ALGORITHM_FLOOD: everybody(model, shape, 1, outcome); break;
     case ALGORITHM_BINOMIAL: binomial(model, shape, outcome); break;
     case ALGORITHM_RING_GATHER: ring_gather(model, shape, outcome); break;
     }

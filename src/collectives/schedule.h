@@ -51,6 +51,7 @@ struct algorithm_entry {
     const char *name; /* as in RONDE_ALLREDUCE */
     const char *good_for;
     int is_allreduce;
+    int most_peers; /* with which it may be worth trying; right for any number */
     int32_t (*blocks)(int p);
     /* At most this many steps for a peer. */
     int32_t (*most_steps)(int p);

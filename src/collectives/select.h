@@ -11,6 +11,7 @@ struct select_row {
     size_t from_bytes, below_bytes; /* of the tensor itself; below SIZE_MAX: no end */
     int from_nodes, below_nodes;    /* below INT_MAX: no end */
     enum algorithm algorithm;
+    int halves_only; /* sums of float16 or bfloat16 */
 };
 
 enum { RONDE__SELECT_ROWS = 32 };
@@ -34,5 +35,8 @@ int ronde__select_print(const struct select_table *table, char *text, size_t byt
  * and nothing is changed, where the table is full. */
 int ronde__select_prefer(struct select_table *table, const struct select_row *row);
 enum algorithm ronde__select(const struct select_table *table, size_t tensor_bytes, int nodes);
+/* The same of sums that are float16 or bfloat16 between nodes. */
+enum algorithm ronde__select_halves(const struct select_table *table, size_t tensor_bytes,
+                                    int nodes);
 
 #endif

@@ -174,8 +174,8 @@ static int may_fuse(const struct entry *entry)
 
 enum algorithm ronde__leader_algorithm(const struct leader *leader, const struct signature *s)
 {
-    size_t bytes = ronde__signature_count(s) * ronde_dtype_bytes(ronde__signature_wire_dtype(s));
-    return ronde__select(ronde__tuner_select(leader->at.tuner), bytes, leader->at.net->nodes);
+    return ronde__signature_algorithm(s, ronde__tuner_select(leader->at.tuner),
+                                      leader->at.net->nodes);
 }
 
 static int same_bits(double a, double b)

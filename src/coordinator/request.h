@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collectives/select.h"
+
 enum kind {
     KIND_ALLREDUCE,
     KIND_BROADCAST,
@@ -85,8 +87,10 @@ int ronde__signature_equal(const struct signature *a, const struct signature *b)
 size_t ronde__signature_count(const struct signature *signature);
 /* Bytes of all elements of a reduction or broadcast. */
 size_t ronde__signature_bytes(const struct signature *signature);
-/* The dtype in which its sums cross the network. */
+/* The dtype in which its sums cross the network, and the algorithm by which they do. */
 int32_t ronde__signature_wire_dtype(const struct signature *signature);
+enum algorithm ronde__signature_algorithm(const struct signature *signature,
+                                          const struct select_table *table, int nodes);
 /* Elements of one row of a kind that has rows. */
 size_t ronde__signature_row_count(const struct signature *signature);
 /* A malloc'd sentence that names the first difference and both values, or NULL where there is no

@@ -88,8 +88,8 @@ static void list_thresholds(struct tuner *t)
 static int with_row(const struct tuner *t, int class, int algorithm, struct select_table *table)
 {
     char text[sizeof(t->settings->allreduce)];
-    const struct select_row row = {classes[class].from, classes[class].below, t->nodes,
-                                   t->nodes + 1, (enum algorithm)algorithm};
+    const struct select_row row = {classes[class].from, classes[class].below,      t->nodes,
+                                   t->nodes + 1,        (enum algorithm)algorithm, 0};
     *table = t->select_in_use;
     return ronde__select_prefer(table, &row) && ronde__select_print(table, text, sizeof(text));
 }
@@ -110,8 +110,8 @@ static void list_algorithms(struct tuner *t, int class)
         return;
     add_choice(t, t->threshold_in_use, -1);
     for (int a = 0; a < RONDE__ALGORITHMS; a++)
-        if (ronde__algorithms[a].is_allreduce && !is_in_use(t, class, a) &&
-            with_row(t, class, a, &table))
+        if (ronde__algorithms[a].is_allreduce && t->nodes <= ronde__algorithms[a].most_peers &&
+            !is_in_use(t, class, a) && with_row(t, class, a, &table))
             add_choice(t, t->threshold_in_use, a);
 }
 
