@@ -12,6 +12,7 @@ override ASAN := $(filter-out 0,$(ASAN))
 override TSAN := $(filter-out 0,$(TSAN))
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+PYTHON ?= python3
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 VERSION := $(shell sed -n 's/^.define RONDE_VERSION_[A-Z]* //p' include/ronde.h | paste -sd.)
 SONAME := libronde.so.$(firstword $(subst ., ,$(VERSION)))
@@ -41,7 +42,7 @@ $(BUILD)/obj/test/%.o: COMPILER = $(MPICC)
 $(BUILD)/obj/examples/%.o: INCLUDES = -Iinclude
 export OMPI_CC = $(CC)
 export MPICH_CC = $(CC)
-export CC MPICC MPIRUN WARNINGS ASAN TSAN
+export CC MPICC MPIRUN WARNINGS ASAN TSAN PYTHON TORCH
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 sources := $(wildcard src/*.c) $(filter-out src/cuda/% src/preload/%,$(wildcard src/*/*.c))
@@ -64,12 +65,12 @@ MAKEFLAGS += -j$(JOBS)
 endif
 
 .SECONDEXPANSION:
-.PHONY: all tests mpich-tests deps demo check bench install format clean help FORCE
+.PHONY: all tests mpich-tests deps demo check bench wheel install format clean help FORCE
 .SECONDARY:
 
 all: $(SO) $(A) $(PRELOAD) $(benchmarks) $(GLOO) $(examples)
 tests: $(unit_tests) $(rank_tests)
-mpich-tests: $(mpich_tests) $(PRELOAD)
+mpich-tests: $(mpich_tests) $(PRELOAD) $(SO)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(call say,CC)
@@ -137,9 +138,15 @@ demo:
 check:
 	@tools/install-deps.sh build check
 	@$(MAKE) --no-print-directory all tests
+	@$(if $(or $(SANITIZE),$(and $(TESTS),$(if $(filter py%,$(TESTS)),,no))),:,tools/prepare-venv.sh)
 	@if [ "$(CC) $(MPICC) $(SANITIZE)" = "gcc mpicc " ] && command -v mpicc.mpich >/dev/null; then \
 		$(MAKE) --no-print-directory MPICC=mpicc.mpich BUILD=$(BUILD)-mpich mpich-tests; fi
 	@BUILD=$(abspath $(BUILD)) JOBS=$(JOBS) tools/run-tests.sh $(TESTS)
+
+# The Python package, with the library in it.
+wheel: $(SO)
+	@mkdir -p $(BUILD)/wheel
+	RONDE_LIBRARY=$(abspath $(SO)) $(PYTHON) bindings/python/backend.py $(BUILD)/wheel
 
 bench:
 	@tools/install-deps.sh build bench
@@ -169,11 +176,12 @@ format:
 	clang-format -i $(shell find include src test benchmarks examples -name '*.[ch]')
 
 clean:
-	rm -rf $(addprefix $(BUILD)/,obj lib bin test flags) build build-*
+	rm -rf $(addprefix $(BUILD)/,obj lib bin test wheel flags) build build-*
 
 help:
 	@echo 'all      the library and its programs, in $(BUILD)/lib and $(BUILD)/bin'
 	@echo 'demo     what the build needs is installed; two ranks learn to read digits (DEMO_ARGS=)'
 	@echo 'check    all tests (TESTS="ranks_allreduce ..." for some); also ASAN=1, TSAN=1, CC=clang'
 	@echo 'bench    races Open MPI, MPICH and Gloo: docs/performance.md (BENCH_ARGS=)'
+	@echo 'wheel    the Python package with the library in it, in $(BUILD)/wheel'
 	@echo 'install  to $(DESTDIR)$(PREFIX); format; clean; deps: apt-get what is missing, for build'

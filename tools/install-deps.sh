@@ -42,6 +42,7 @@ look() {
         check)
             has ctest || needed="$needed cmake"
             has python3 || needed="$needed python3"
+            "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null || wanted="$wanted python3-venv"
             has nm || needed="$needed binutils"
             has g++ || wanted="$wanted g++"
             has gfortran || wanted="$wanted gfortran"

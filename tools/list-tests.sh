@@ -28,7 +28,7 @@ add_line() {
     case ${source%%_*} in
     unit) plain=yes ;;
     mpi) with_tsan='' ;;
-    sh) with_tsan='' with_asan='' ;;
+    sh | py) with_tsan='' with_asan='' ;;
     esac
     for word in $1; do
         case $word in
@@ -63,6 +63,17 @@ add_line() {
         add "$source$suffix" $processors "" $(sed -n '1s/^#! *//p' "$file") "$top/$file" $args
         return 0
     fi
+    if [ "${source%%_*}" = py ]; then
+        for n in $(echo "$np" | tr , ' '); do
+            add "$source.np$n" "$n" "" tools/pytest.sh "$n" "$file"
+        done
+        [ -e "$mpich/lib/libronde.so" ] || return 0
+        serial=yes
+        for n in $(echo "$mpich_np" | tr , ' '); do
+            add "$source.mpich$n" "$n" ";MPIRUN=mpirun.mpich;BUILD=$mpich" tools/pytest.sh "$n" "$file"
+        done
+        return 0
+    fi
     [ -z "$plain" ] || add "$source$suffix" 1 "" "$program" $args
     for n in $(echo "$np" | tr , ' '); do
         ranks=${n%/*} nodes=
@@ -84,14 +95,15 @@ add_line() {
     done
 }
 
-for file in test/unit_*.c test/mpi_*.c test/ranks_*.c test/sh_*.sh; do
+for file in test/unit_*.c test/mpi_*.c test/ranks_*.c test/sh_*.sh test/python/test_*.py; do
     [ -e "$file" ] || continue
     source=$(basename "${file%.*}")
+    [ "${file#test/python/}" = "$file" ] || source=py_${source#test_}
     lines=$(sed -n '1,20s|.*ronde-test: *||p' "$file" | sed 's| *\*/.*||')
     if [ -z "$lines" ]; then
         case $source in
         ranks_*) lines="np=2 threads=2" ;;
-        mpi_*) lines="np=2" ;;
+        mpi_* | py_*) lines="np=2" ;;
         sh_hosts*) lines="timeout=180 serial" ;; # the hosts share one bridge
         esac
         add_line "$lines"
