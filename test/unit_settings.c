@@ -207,6 +207,7 @@ static void variables_of_tests_and_benchmarks_are_left_alone(void)
     struct settings s;
     CHECK(read_with("RONDE_TEST_RANKS", "x", &s) == RONDE_OK);
     CHECK(read_with("RONDE_BENCH_SIZE", "", &s) == RONDE_OK);
+    CHECK(read_with("RONDE_LIBRARY", "/opt/libronde.so", &s) == RONDE_OK);
     CHECK(read_with("XRONDE_SLOTS", "x", &s) == RONDE_OK);
     CHECK(read_with("RONDEX", "x", &s) == RONDE_OK);
 }

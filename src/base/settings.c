@@ -89,7 +89,7 @@ _Static_assert(RONDE__PROGRESS_CALLER == 2 && RONDE__LOG_DEBUG == 3 && RONDE__SI
 static const char prefix[] = "RONDE_";
 
 /* Variables that belong to the tests, the benchmarks, and the drop-in for MPI programs. */
-static const char *const foreign[] = {"RONDE_TEST_", "RONDE_BENCH_", "RONDE_MPI"};
+static const char *const foreign[] = {"RONDE_TEST_", "RONDE_BENCH_", "RONDE_MPI", "RONDE_LIBRARY"};
 
 /* What shared memory and the choice of algorithms rest on. */
 static const char *const alike[] = {"slice_bytes",       "slots",
