@@ -215,7 +215,8 @@ def test_a_name_that_is_under_way_is_refused_on_that_rank_alone():
     if hvd.rank() == 0:
         with pytest.raises(hvd.HorovodInternalError, match="twice"):
             hvd.allreduce_async(own(), name="twice", op=hvd.Sum)
-    else:
+    hvd.barrier()  # until then the others have not submitted it, so it is under way
+    if hvd.rank() > 0:
         first = hvd.allreduce_async(own(), name="twice", op=hvd.Sum)
     same(hvd.synchronize(first), of_all().sum(0))
 
