@@ -403,6 +403,9 @@ int32_t ronde_timeline_stop(ronde_context *context);
  * last 40), the ranks and both values. At most 1023 bytes; "" where none failed. Valid until this
  * thread's next failing call. */
 const char *ronde_last_error(void);
+/* Local. For libraries on top of this one: `text` (one line) becomes the thread's last error. Returns
+ * status. */
+int32_t ronde_fail(int32_t status, const char *text);
 /* A fixed short name of a status, such as "mismatch". */
 const char *ronde_status_name(int32_t status);
 /* "float32", or NULL for no dtype. */

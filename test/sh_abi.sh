@@ -10,7 +10,8 @@ trap 'rm -rf "$scratch"' EXIT
 
 nm -D --defined-only "$BUILD/lib/libronde.so" | awk '$2 != "A" { print $3 }' |
     LC_ALL=C sort >"$scratch/symbols.txt"
-sed -n 's/^ *\(RONDE_[A-Z0-9_]*\) = .*/VALUE(\1);/p' include/ronde.h >"$scratch/enumerators.h"
+sed -n 's/^ *\(RONDE_[A-Z0-9_]*\) = .*/VALUE(\1);/p' include/ronde.h include/ronde_train.h \
+    >"$scratch/enumerators.h"
 "${CC:-gcc}" -std=c99 -Iinclude -I"$scratch" test/abi/layout.c -o "$scratch/layout"
 "$scratch/layout" >"$scratch/layout.txt"
 

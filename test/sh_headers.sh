@@ -22,4 +22,6 @@ done
 # ronde.h needs nothing but these two.
 includes=$(sed -n 's/^ *# *include *//p' include/ronde.h | sort | tr '\n' ' ')
 [ "$includes" = "<stddef.h> <stdint.h> " ] || { echo "ronde.h includes $includes" >&2; exit 1; }
+includes=$(sed -n 's/^ *# *include *//p' include/ronde_train.h)
+[ "$includes" = '"ronde.h"' ] || { echo "ronde_train.h includes $includes" >&2; exit 1; }
 command -v g++ >/dev/null || { echo "no g++ here: not compiled as C++" >&2; exit 77; }

@@ -28,6 +28,11 @@ int32_t ronde__fail_text(int32_t status, const char *text)
     return status;
 }
 
+int32_t ronde_fail(int32_t status, const char *text)
+{
+    return ronde__fail_text(status, text ? text : "");
+}
+
 /* 1 where the byte continues a character of UTF-8. */
 static int continues(char byte)
 {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "ronde.h"
+#include "ronde_train.h"
 
 #define SIZE(type) printf("%s %zu\n", #type, sizeof(type))
 #define MEMBER(type, name) printf("%s.%s %zu\n", #type, #name, offsetof(type, name))
@@ -44,10 +45,64 @@ static void print_structs(void)
     MEMBER(ronde_counters, negotiated);
 }
 
+static void print_train_structs(void)
+{
+    SIZE(ronde_train_random);
+    MEMBER(ronde_train_random, seed);
+    MEMBER(ronde_train_random, position);
+    MEMBER(ronde_train_random, purpose);
+    MEMBER(ronde_train_random, which);
+    SIZE(ronde_sampler_options);
+    MEMBER(ronde_sampler_options, size);
+    MEMBER(ronde_sampler_options, rank);
+    MEMBER(ronde_sampler_options, ranks);
+    MEMBER(ronde_sampler_options, padding);
+    MEMBER(ronde_sampler_options, in_order);
+    MEMBER(ronde_sampler_options, epoch);
+    MEMBER(ronde_sampler_options, seed);
+    SIZE(ronde_train_data_options);
+    MEMBER(ronde_train_data_options, size);
+    MEMBER(ronde_train_data_options, reading);
+    MEMBER(ronde_train_data_options, format);
+    MEMBER(ronde_train_data_options, root);
+    MEMBER(ronde_train_data_options, process_set);
+    MEMBER(ronde_train_data_options, header_lines);
+    MEMBER(ronde_train_data_options, separator);
+    MEMBER(ronde_train_data_options, reserved);
+    MEMBER(ronde_train_data_options, name);
+    SIZE(ronde_train_options);
+    MEMBER(ronde_train_options, size);
+    MEMBER(ronde_train_options, process_set);
+    MEMBER(ronde_train_options, optimiser);
+    MEMBER(ronde_train_options, nesterov);
+    MEMBER(ronde_train_options, rate);
+    MEMBER(ronde_train_options, momentum);
+    MEMBER(ronde_train_options, weight_decay);
+    MEMBER(ronde_train_options, beta1);
+    MEMBER(ronde_train_options, beta2);
+    MEMBER(ronde_train_options, epsilon);
+    MEMBER(ronde_train_options, clip_norm);
+    MEMBER(ronde_train_options, accumulate);
+    MEMBER(ronde_train_options, reserved);
+    MEMBER(ronde_train_options, name);
+    SIZE(ronde_train_counters);
+    MEMBER(ronde_train_counters, size);
+    MEMBER(ronde_train_counters, bad_rank);
+    MEMBER(ronde_train_counters, bad_tensor);
+    MEMBER(ronde_train_counters, reserved);
+    MEMBER(ronde_train_counters, steps);
+    MEMBER(ronde_train_counters, skipped);
+    MEMBER(ronde_train_counters, norm);
+    MEMBER(ronde_train_counters, rate);
+    MEMBER(ronde_train_counters, samples);
+    MEMBER(ronde_train_counters, wait_seconds);
+}
+
 int main(void)
 {
     print_structs();
-    /* VALUE(name); for each enumerator of ronde.h, written by sh_abi.sh. */
+    print_train_structs();
+    /* VALUE(name); for each enumerator of the headers, written by sh_abi.sh. */
 #include "enumerators.h"
     return 0;
 }

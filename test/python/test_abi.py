@@ -75,8 +75,11 @@ def test_the_table_is_the_export_list():
     exported = set(
         re.findall(r"^ *(ronde_\w+);", (TOP / "src/ronde.map").read_text(), re.MULTILINE)
     )
-    # Takes an MPI_Comm, which is another type with every MPI.
-    assert exported - set(_abi.FUNCTIONS) == {"ronde_open_mpi"}
+    # One takes an MPI_Comm, which is another type with every MPI. What is of training loops in C,
+    # ronde_train.h, Python's frameworks have already.
+    training = (TOP / "include/ronde_train.h").read_text()
+    of_c = set(re.findall(r"\b(ronde_\w+)\(", training)) | {"ronde_open_mpi"}
+    assert exported - set(_abi.FUNCTIONS) == of_c & exported
     assert set(_abi.FUNCTIONS) <= exported
 
 
@@ -193,9 +196,10 @@ def test_no_symbols_are_made_global_where_the_mpi_needs_none():
         "from ronde import _abi\n"
         "_abi.library()\n"
         "needed = _abi.make_symbols_global_if_needed()\n"
-        "print(needed == hasattr(ctypes.CDLL(None), 'MPI_Init'), hasattr(ctypes.CDLL(None), 'ronde_open'))\n"
+        "everywhere = ctypes.CDLL(None)\n"
+        "print(needed == hasattr(everywhere, 'MPI_Init'), hasattr(everywhere, 'ronde_open'))\n"
         "ronde.init()\n"
-        "print(ronde.allreduce(2, ronde.Sum), hasattr(ctypes.CDLL(None), 'ronde_open'))\n"
+        "print(ronde.allreduce(2, ronde.Sum), hasattr(everywhere, 'ronde_open'))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "True False\n2 False\n", done.stderr

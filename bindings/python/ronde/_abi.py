@@ -10,7 +10,6 @@ import ctypes
 import os
 import re
 import subprocess
-from contextlib import contextmanager
 from ctypes import (
     POINTER,
     c_char_p,
@@ -160,6 +159,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Sequence[Any]]] = {
     "ronde_timeline_start": (c_int32, (_context, c_char_p)),
     "ronde_timeline_stop": (c_int32, (_context,)),
     "ronde_last_error": (c_char_p, ()),
+    "ronde_fail": (c_int32, (c_int32, c_char_p)),
     "ronde_status_name": (c_char_p, (c_int32,)),
     "ronde_dtype_name": (c_char_p, (c_int32,)),
     "ronde_dtype_bytes": (c_size_t, (c_int32,)),
@@ -263,18 +263,7 @@ def library() -> ctypes.CDLL:
     return (_loaded or loaded()).library
 
 
-# ---- what MPI and the settings want --------------------------------------------------------------
-
-
-@contextmanager
-def own_variables_hidden() -> Iterator[None]:
-    """The library takes every variable RONDE_... for a setting; RONDE_LIBRARY is this package's."""
-    value = os.environ.pop("RONDE_LIBRARY", None)
-    try:
-        yield
-    finally:
-        if value is not None:
-            os.environ["RONDE_LIBRARY"] = value
+# ---- what MPI wants --------------------------------------------------------------
 
 
 def mpi_library() -> Optional[Path]:
