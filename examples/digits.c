@@ -1,11 +1,11 @@
 /* Trains a small network on handwritten digits, data-parallel: every rank has the whole model and a
- * part of each batch; gradients are added up by Ronde. What it shows:
+ * part of each batch; a loop of ronde_train.h averages the gradients. What it shows:
  *
- *   - rank 0's parameters are broadcast, so that all start alike (velocities start at 0 anyway);
- *   - a rank's gradient is the sum over its samples, divided by the samples of the whole batch; the
- *     sum over the ranks is then the batch's mean gradient, however unevenly the samples fall;
- *   - each layer's gradient is submitted as soon as it is ready, in backward order, and waited for
- *     just before the update: communication runs beside the layers that are still to come;
+ *   - rank 0's parameters are broadcast, so that all start alike;
+ *   - a rank's gradient is the mean over its samples, and counts by their number: what is applied
+ *     is the batch's mean gradient, however unevenly the samples fall;
+ *   - each layer's gradient is marked ready as soon as it is, in backward order: communication runs
+ *     beside the layers that are still to come;
  *   - gradients lie in the node's shared segment, where Ronde need not copy them.
  *
  * In float64 the losses follow those of one rank to 1e-9. */
@@ -24,111 +24,63 @@ static double now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/* ---- communication --------------------------------------------------------------------------- */
-
-static int32_t submit_sum(struct trainer *trainer, const char *name, void *values, size_t count,
-                          int32_t dtype)
-{
-    if (!trainer->context)
-        return RONDE_OK;
-    double start = now();
-    int32_t status = checked(trainer->context,
-                             ronde_allreduce_async(trainer->context, name, values, values, count,
-                                                   dtype, RONDE_SUM, NULL,
-                                                   &trainer->handles[trainer->outstanding]));
-    if (status == RONDE_OK)
-        trainer->outstanding++;
-    trainer->communicating += now() - start;
-    return status;
-}
-
-static int32_t wait_for_sums(struct trainer *trainer)
-{
-    double start = now();
-    int32_t status = RONDE_OK;
-    for (int i = 0; i < trainer->outstanding && status == RONDE_OK; i++)
-        status = checked(trainer->context, ronde_wait(trainer->context, trainer->handles[i]));
-    trainer->outstanding = 0;
-    trainer->communicating += now() - start;
-    return status;
-}
-
-static int32_t broadcast_parameters(struct trainer *trainer)
-{
-    int32_t status = RONDE_OK;
-    for (int i = 0; i < model_tensors(&trainer->model) && status == RONDE_OK; i++) {
-        struct tensor *tensor = &trainer->model.tensor[i];
-        status = checked(trainer->context,
-                         ronde_broadcast(trainer->context, tensor->name, tensor->value,
-                                         tensor->value, tensor->count, trainer->dtype, 0, NULL));
-    }
-    return status;
-}
-
 /* ---- training -------------------------------------------------------------------------------- */
 
-/* Takes samples order[begin .. end) into the model and through it. */
-static void forward(struct trainer *trainer, const struct samples *samples, const uint32_t *order,
-                    size_t begin, size_t end)
+/* Takes `rows` samples into the model and through it. */
+static void forward(struct trainer *trainer, const struct samples *samples, size_t rows)
 {
-    for (size_t i = begin; i < end; i++) {
-        size_t sample = order ? order[i] : i;
-        model_load(&trainer->model, i - begin, samples->pixels + sample * trainer->data->inputs,
+    for (size_t row = 0; row < rows; row++) {
+        size_t sample = trainer->samples[row];
+        model_load(&trainer->model, row, samples->pixels + sample * trainer->data->inputs,
                    trainer->data->scale, samples->labels[sample]);
     }
-    model_forward(&trainer->model, end - begin);
+    model_forward(&trainer->model, rows);
 }
 
-static int32_t submit_layer(struct trainer *trainer, int layer)
+/* The layer's gradients start on their way: tensor 2 x layer is its weight, the next its bias. */
+static int32_t mark_layer(struct trainer *trainer, int layer)
 {
-    struct tensor *weight = &trainer->model.tensor[2 * layer], *bias = weight + 1;
-    int32_t status = submit_sum(trainer, weight->name, weight->gradient, weight->count,
-                                trainer->dtype);
-    if (status == RONDE_OK)
-        status = submit_sum(trainer, bias->name, bias->gradient, bias->count, trainer->dtype);
-    return status;
+    int32_t status = ronde_train_ready(trainer->loop, 2 * layer);
+    return status == RONDE_OK ? ronde_train_ready(trainer->loop, 2 * layer + 1) : status;
 }
 
-/* One step on the `count` samples from order[first] on, of which this rank computes its share. A
- * rank without samples submits zeros. */
-static int32_t train_step(struct trainer *trainer, size_t first, size_t count)
+/* One step on `rows` samples of this rank, which may be none. */
+static int32_t train_step(struct trainer *trainer, size_t rows)
 {
     struct model *model = &trainer->model;
-    const struct job *job = &trainer->job;
-    size_t begin = first + share_start(count, job->rank, job->ranks);
-    size_t end = first + share_start(count, job->rank + 1, job->ranks);
-    size_t rows = end - begin;
-    double *loss = &trainer->losses[trainer->steps++];
-
-    forward(trainer, &trainer->data->train, trainer->order, begin, end);
-    *loss = model_loss(model, rows, 1.0 / (double)count) / (double)count;
-    int32_t status = submit_sum(trainer, "loss", loss, 1, RONDE_FLOAT64);
+    int32_t status = ronde_train_begin(trainer->loop, (double)rows);
+    forward(trainer, &trainer->data->train, rows);
+    trainer->loss = rows ? model_loss(model, rows, 1.0 / (double)rows) / (double)rows : 0;
+    if (status == RONDE_OK)
+        status = ronde_train_ready(trainer->loop, model_tensors(model));
     for (int layer = model->layers - 1; layer >= 0 && status == RONDE_OK; layer--) {
         model_gradient(model, layer, rows);
-        status = submit_layer(trainer, layer);
+        status = mark_layer(trainer, layer);
         if (layer > 0)
             model_pass_down(model, layer, rows);
     }
     if (status == RONDE_OK)
-        status = wait_for_sums(trainer);
-    if (status == RONDE_OK)
-        model_update(model, trainer->options->rate, trainer->options->momentum);
-    return status;
+        status = ronde_train_step(trainer->loop, NULL);
+    trainer->losses[trainer->steps++] = trainer->loss;
+    return checked(trainer->context, status);
 }
 
 /* All samples once, in an order that every rank computes for itself. */
 static int32_t train_epoch(struct trainer *trainer, int epoch, double *mean_loss)
 {
-    size_t samples = trainer->data->train.count, batch = trainer->options->batch;
-    int32_t status = RONDE_OK;
+    size_t rows, of_all, room = trainer->model.rows, batch = trainer->options->batch;
     double sum = 0;
-    philox_permutation(trainer->options->seed, (uint32_t)epoch, trainer->order, samples);
-    for (size_t first = 0; first < samples && status == RONDE_OK; first += batch) {
-        size_t count = samples - first < batch ? samples - first : batch;
-        status = train_step(trainer, first, count);
-        sum += trainer->losses[trainer->steps - 1] * (double)count;
+    int32_t status = ronde_sampler_set_epoch(trainer->sampler, (uint32_t)epoch);
+    while (status == RONDE_OK) {
+        status = checked(trainer->context,
+                         ronde_sampler_next(trainer->sampler, batch, trainer->samples, NULL, room,
+                                            &rows, &of_all));
+        if (status != RONDE_OK || of_all == 0)
+            break;
+        status = train_step(trainer, rows);
+        sum += trainer->loss * (double)of_all;
     }
-    *mean_loss = sum / (double)samples;
+    *mean_loss = sum / (double)trainer->data->train.count;
     return status;
 }
 
@@ -136,18 +88,21 @@ static int32_t train_epoch(struct trainer *trainer, int epoch, double *mean_loss
  * added: the result is exact, whatever the number of ranks. */
 static int32_t evaluate(struct trainer *trainer, uint64_t *correct)
 {
-    const struct samples *test = &trainer->data->test;
-    size_t rows = trainer->model.rows;
-    size_t begin = share_start(test->count, trainer->job.rank, trainer->job.ranks);
-    size_t end = share_start(test->count, trainer->job.rank + 1, trainer->job.ranks);
+    size_t rows, of_all = 1, room = trainer->model.rows, batch = room * (size_t)trainer->job.ranks;
     uint64_t mine = 0;
-    for (size_t at = begin; at < end; at += rows) {
-        size_t until = end - at < rows ? end : at + rows;
-        forward(trainer, test, NULL, at, until);
-        mine += model_correct(&trainer->model, until - at);
+    int32_t status = ronde_sampler_set_epoch(trainer->test_sampler, 0);
+    while (status == RONDE_OK && of_all > 0) {
+        status = ronde_sampler_next(trainer->test_sampler, batch, trainer->samples, NULL, room,
+                                    &rows, &of_all);
+        if (status == RONDE_OK) {
+            forward(trainer, &trainer->data->test, rows);
+            mine += model_correct(&trainer->model, rows);
+        }
     }
-    return checked(trainer->context, ronde_allreduce(trainer->context, "test.correct", &mine,
-                                                     correct, 1, RONDE_UINT64, RONDE_SUM, NULL));
+    if (status == RONDE_OK)
+        status = ronde_allreduce(trainer->context, "test.correct", &mine, correct, 1, RONDE_UINT64,
+                                 RONDE_SUM, NULL);
+    return checked(trainer->context, status);
 }
 
 /* The whole training by all ranks, with a line for every epoch. */
@@ -156,17 +111,16 @@ static int32_t train(struct trainer *trainer, uint64_t *correct)
     const struct options *options = trainer->options;
     const struct dataset *data = trainer->data;
     int speaks = trainer->job.rank == 0 && !options->quiet;
-    int32_t status = broadcast_parameters(trainer);
+    int32_t status = checked(trainer->context, ronde_train_broadcast(trainer->loop, 0));
     for (int epoch = 1; epoch <= options->epochs && status == RONDE_OK; epoch++) {
-        double loss, start = now();
-        trainer->communicating = 0;
+        double loss, start = now(), waited_before = waited(trainer);
         status = train_epoch(trainer, epoch, &loss);
-        double seconds = now() - start;
+        double seconds = now() - start, communicating = waited(trainer) - waited_before;
         if (status == RONDE_OK)
             status = evaluate(trainer, correct);
         if (status == RONDE_OK && speaks)
             report_epoch(epoch, loss, (double)*correct / (double)data->test.count,
-                         (double)data->train.count / seconds, trainer->communicating / seconds);
+                         (double)data->train.count / seconds, communicating / seconds);
     }
     return status;
 }
@@ -206,17 +160,16 @@ static int32_t compare_with_one_rank(const struct trainer *trainer)
 /* Compares the ranks; then rank 0 goes on while the others wait in ronde_close. */
 static int32_t finish(struct trainer *trainer, uint64_t correct, FILE *losses)
 {
-    uint64_t sum;
-    int identical;
-    int32_t status = compare_ranks(trainer, &sum, &identical);
-    if (status != RONDE_OK)
-        return status;
+    uint64_t sum = 0;
+    int32_t status = ronde_train_check(trainer->loop, &sum);
+    int identical = status == RONDE_OK;
+    if (status != RONDE_OK && status != RONDE_ERR_MISMATCH)
+        return checked(trainer->context, status);
     if (trainer->job.rank != 0)
         return !identical;
     report_accuracy(trainer->data, (size_t)correct);
     report_identity(identical, sum);
-    if (!trainer->options->no_reference)
-        status = compare_with_one_rank(trainer);
+    status = trainer->options->no_reference ? RONDE_OK : compare_with_one_rank(trainer);
     if (losses && status == RONDE_OK)
         status = write_losses(trainer, losses);
     return status == RONDE_OK ? !identical : status;
@@ -241,18 +194,29 @@ static int32_t train_and_report(ronde_context *context, const struct options *op
     return status;
 }
 
+/* Rank 0's file for the losses, where one is wanted. */
+static FILE *open_losses(ronde_context *context, const struct options *options, char *problem,
+                         size_t problem_bytes)
+{
+    FILE *losses = NULL;
+    if (options->losses && ronde_rank(context) == 0 && !(losses = fopen(options->losses, "w")))
+        snprintf(problem, problem_bytes, "%s: %s", options->losses, strerror(errno));
+    return losses;
+}
+
 /* 0 where all went well, 1 where every rank knows that it did not, negative where Ronde or the
  * memory gave up on this rank. `problem` may already hold one. */
 static int32_t run(ronde_context *context, const struct options *options, char *problem,
                    size_t problem_bytes)
 {
     struct dataset data = {.inputs = 0};
-    FILE *losses = NULL;
+    FILE *losses = *problem ? NULL : open_losses(context, options, problem, problem_bytes);
     int ready;
-    if (!*problem && dataset_read(&data, options->data, problem, problem_bytes) == 0 &&
-        options->losses && ronde_rank(context) == 0 && !(losses = fopen(options->losses, "w")))
-        snprintf(problem, problem_bytes, "%s: %s", options->losses, strerror(errno));
     int32_t status = agree(context, problem, &ready);
+    if (status == RONDE_OK && ready) {
+        dataset_read(&data, context, options->data, problem, problem_bytes);
+        status = agree(context, problem, &ready);
+    }
     if (status == RONDE_OK)
         status = ready ? train_and_report(context, options, &data, losses) : 1;
     if (losses)

@@ -115,10 +115,10 @@ at_byte "$images" 0 '\037\213'
 refuses "$images: is compressed by gzip" 1 --data "$scratch/data"
 fresh
 at_byte "$images" 2 '\015'
-refuses "$images: starts with 0x00000d03" 1 --data "$scratch/data"
+refuses "(it starts with 0x00000d03 and claims 1437x8x8 elements of float32)" 1 --data "$scratch/data"
 fresh
 at_byte "$images" 4 '\377'
-refuses "$images: claims" 1 --data "$scratch/data"
+refuses "claims 4278191517x8x8 elements of uint8" 1 --data "$scratch/data"
 fresh
 at_byte "$labels" 108 '\012'
 refuses "$labels: label 100 is 10, not a digit" 1 --data "$scratch/data"

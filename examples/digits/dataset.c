@@ -1,8 +1,6 @@
-/* An IDX file is a magic number (0, 0, 8 for bytes, number of dimensions), each dimension as 32
- * bits big-endian, and the elements. http://yann.lecun.com/exdb/mnist/ */
+/* The files are IDX, which ronde_train_data_open knows; here is what digits must be besides. */
 #include "dataset.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,8 +13,8 @@
 
 /* One file while it is read, and where to say what is wrong with it. */
 struct reader {
+    ronde_context *context;
     char path[1200];
-    FILE *file;
     char *problem;
     size_t problem_bytes;
 };
@@ -35,93 +33,46 @@ static int fail(struct reader *reader, const char *format, ...)
     return -1;
 }
 
-static int open_file(struct reader *reader, const char *folder, const char *name)
+/* One of the four files; every rank reads it, and all hear of it where one cannot. */
+static int read_file(struct reader *reader, const char *folder, const char *name,
+                     int32_t dimensions, ronde_train_data **file)
 {
+    int32_t found;
+    size_t shape[3];
     snprintf(reader->path, sizeof reader->path, "%s/%s", folder, name);
-    reader->file = fopen(reader->path, "rb");
-    if (!reader->file)
-        return fail(reader,
-                    "%s; the folder must hold MNIST's four IDX files, or a copy of "
-                    "those in " OWN_FOLDER,
-                    strerror(errno));
-    return 0;
-}
-
-static int read_number(struct reader *reader, uint32_t *number)
-{
-    unsigned char b[4];
-    if (fread(b, 1, 4, reader->file) != 4)
-        return fail(reader, "ends within its header");
-    *number = (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-    return 0;
-}
-
-static int read_header(struct reader *reader, int dimensions, uint32_t *sizes)
-{
-    uint32_t magic, expected = 0x800u + (uint32_t)dimensions;
-    if (read_number(reader, &magic))
+    if (ronde_train_data_open(reader->context, reader->path, NULL, file) != RONDE_OK) {
+        snprintf(reader->problem, reader->problem_bytes, "%s", ronde_last_error());
         return -1;
-    if (magic >> 16 == 0x1f8b)
-        return fail(reader, "is compressed by gzip; decompress it with gunzip");
-    if (magic != expected)
-        return fail(reader,
-                    "starts with 0x%08x, where an IDX file of bytes in %d dimension%s "
-                    "starts with 0x%08x",
-                    magic, dimensions, dimensions > 1 ? "s" : "", expected);
-    for (int i = 0; i < dimensions; i++) {
-        if (read_number(reader, &sizes[i]))
-            return -1;
-        if (sizes[i] == 0)
-            return fail(reader, "dimension %d is 0", i);
     }
+    ronde_train_data_shape(*file, shape, 3, &found);
+    if (found != dimensions || ronde_train_data_dtype(*file) != RONDE_UINT8 || shape[0] == 0)
+        return fail(reader, "has %zu rows of %s in %d dimensions, where bytes in %d are expected",
+                    shape[0], ronde_dtype_name(ronde_train_data_dtype(*file)), (int)found,
+                    (int)dimensions);
     return 0;
 }
 
-/* Everything after the header: exactly `bytes`, or the file is not what its header says. */
-static int read_body(struct reader *reader, size_t bytes, unsigned char **body)
+static int check_images(struct reader *reader, struct dataset *data, struct samples *samples)
 {
-    long start = ftell(reader->file), end;
-    if (start < 0 || fseek(reader->file, 0, SEEK_END) || (end = ftell(reader->file)) < 0 ||
-        fseek(reader->file, start, SEEK_SET))
-        return fail(reader, "%s", strerror(errno));
-    if ((size_t)(end - start) != bytes)
-        return fail(reader, "has %ld bytes after its header, which promises %zu", end - start,
-                    bytes);
-    *body = malloc(bytes);
-    if (!*body)
-        return fail(reader, "no memory for its %zu bytes", bytes);
-    if (fread(*body, 1, bytes, reader->file) != bytes)
-        return fail(reader, "could be read in part only");
+    size_t shape[3];
+    int32_t dimensions;
+    ronde_train_data_shape(samples->images_file, shape, 3, &dimensions);
+    if (data->inputs && (shape[1] != data->height || shape[2] != data->width))
+        return fail(reader, "has images of %zux%zu pixels, while those for training have %zux%zu",
+                    shape[1], shape[2], data->height, data->width);
+    data->height = shape[1];
+    data->width = shape[2];
+    data->inputs = ronde_train_data_row_count(samples->images_file);
+    samples->pixels = ronde_train_data_values(samples->images_file, NULL, &samples->count);
     return 0;
 }
 
-static int read_images(struct reader *reader, struct dataset *data, struct samples *samples)
+static int check_labels(struct reader *reader, struct samples *samples)
 {
-    uint32_t sizes[3];
-    if (read_header(reader, 3, sizes))
-        return -1;
-    if (sizes[1] > 4096 || sizes[2] > 4096 || sizes[0] > INT32_MAX)
-        return fail(reader, "claims %u images of %ux%u pixels, more than this program reads",
-                    sizes[0], sizes[1], sizes[2]);
-    if (data->inputs && (sizes[1] != data->height || sizes[2] != data->width))
-        return fail(reader, "has images of %ux%u pixels, while those for training have %zux%zu",
-                    sizes[1], sizes[2], data->height, data->width);
-    data->height = sizes[1];
-    data->width = sizes[2];
-    data->inputs = data->height * data->width;
-    samples->count = sizes[0];
-    return read_body(reader, samples->count * data->inputs, &samples->pixels);
-}
-
-static int read_labels(struct reader *reader, struct samples *samples)
-{
-    uint32_t count;
-    if (read_header(reader, 1, &count))
-        return -1;
+    size_t count;
+    samples->labels = ronde_train_data_values(samples->labels_file, NULL, &count);
     if (count != samples->count)
-        return fail(reader, "has %u labels for %zu images", count, samples->count);
-    if (read_body(reader, count, &samples->labels))
-        return -1;
+        return fail(reader, "has %zu labels for %zu images", count, samples->count);
     for (size_t i = 0; i < count; i++)
         if (samples->labels[i] >= CLASSES)
             return fail(reader, "label %zu is %u, not a digit", i, samples->labels[i]);
@@ -134,18 +85,14 @@ static int read_part(struct reader *reader, struct dataset *data, const char *pr
 {
     char name[64];
     snprintf(name, sizeof name, "%s-images-idx3-ubyte", prefix);
-    if (open_file(reader, data->folder, name))
+    if (read_file(reader, data->folder, name, 3, &samples->images_file) ||
+        check_images(reader, data, samples))
         return -1;
-    int result = read_images(reader, data, samples);
-    fclose(reader->file);
-    if (result)
-        return result;
     snprintf(name, sizeof name, "%s-labels-idx1-ubyte", prefix);
-    if (open_file(reader, data->folder, name))
-        return -1;
-    result = read_labels(reader, samples);
-    fclose(reader->file);
-    return result;
+    return read_file(reader, data->folder, name, 1, &samples->labels_file) ||
+                   check_labels(reader, samples)
+               ? -1
+               : 0;
 }
 
 /* The folder and up to four above the executable's, so that build/bin/digits finds the checkout
@@ -197,9 +144,10 @@ static int find_scale(struct reader *reader, struct dataset *data)
     return 0;
 }
 
-int dataset_read(struct dataset *data, const char *folder, char *problem, size_t problem_bytes)
+int dataset_read(struct dataset *data, ronde_context *context, const char *folder, char *problem,
+                 size_t problem_bytes)
 {
-    struct reader reader = {.problem = problem, .problem_bytes = problem_bytes};
+    struct reader reader = {.context = context, .problem = problem, .problem_bytes = problem_bytes};
     memset(data, 0, sizeof *data);
     data->is_own = !folder;
     if (folder)
@@ -214,9 +162,9 @@ int dataset_read(struct dataset *data, const char *folder, char *problem, size_t
 
 void dataset_free(struct dataset *data)
 {
-    free(data->train.pixels);
-    free(data->train.labels);
-    free(data->test.pixels);
-    free(data->test.labels);
+    ronde_train_data_close(&data->train.images_file);
+    ronde_train_data_close(&data->train.labels_file);
+    ronde_train_data_close(&data->test.images_file);
+    ronde_train_data_close(&data->test.labels_file);
     memset(data, 0, sizeof *data);
 }

@@ -4,12 +4,15 @@
 
 #include <stddef.h>
 
+#include "ronde_train.h"
+
 enum { CLASSES = 10 };
 
 struct samples {
     size_t count;
-    unsigned char *pixels; /* count images of dataset->inputs bytes each */
-    unsigned char *labels; /* 0 .. CLASSES-1 */
+    const unsigned char *pixels; /* count images of dataset->inputs bytes each */
+    const unsigned char *labels; /* 0 .. CLASSES-1 */
+    ronde_train_data *images_file, *labels_file;
 };
 
 struct dataset {
@@ -20,10 +23,12 @@ struct dataset {
     double scale; /* a pixel times this is an input: 1 / the largest pixel of the training part */
 };
 
-/* Reads train-images-idx3-ubyte and its three companions from `folder`; NULL: the digits that come
- * with Ronde, looked for below the current folder and above the executable. 0, or -1 with a
- * sentence in `problem`. The dataset is released by dataset_free in either case. */
-int dataset_read(struct dataset *data, const char *folder, char *problem, size_t problem_bytes);
+/* Collective. Reads train-images-idx3-ubyte and its three companions from `folder`; NULL: the
+ * digits that come with Ronde, looked for below the current folder and above the executable. 0, or
+ * -1 with a sentence in `problem`, on all ranks. The dataset is released by dataset_free in either
+ * case. */
+int dataset_read(struct dataset *data, ronde_context *context, const char *folder, char *problem,
+                 size_t problem_bytes);
 void dataset_free(struct dataset *data);
 
 #endif

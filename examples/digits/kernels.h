@@ -5,14 +5,14 @@
 #ifndef DIGITS_KERNELS_H
 #define DIGITS_KERNELS_H
 
-#include "philox.h"
-
 #include <stddef.h>
+
+#include "ronde_train.h"
 
 struct kernels {
     size_t bytes; /* of one number */
     /* Draws uniformly from -bound .. bound. */
-    void (*fill)(void *values, size_t count, double bound, struct philox *stream);
+    void (*fill)(void *values, size_t count, double bound, ronde_train_random *stream);
     /* row = pixels x scale. */
     void (*load)(void *row, const unsigned char *pixels, size_t count, double scale);
     /* out = in x weight + bias, negative outputs replaced by 0 where `relu` is set. */
@@ -28,9 +28,6 @@ struct kernels {
     /* The derivative by the layer's inputs, taken through the ReLU that made them. */
     void (*pass_down)(const void *in, const void *delta, const void *weight, size_t rows,
                       size_t inputs, size_t outputs, void *delta_in);
-    /* velocity = momentum x velocity + gradient; value -= rate x velocity. */
-    void (*update)(void *value, void *velocity, const void *gradient, size_t count, double rate,
-                   double momentum);
     /* In how many rows the largest logit is the label's. */
     size_t (*correct)(const void *logits, const unsigned char *labels, size_t rows, size_t classes);
     double (*get)(const void *values, size_t at);

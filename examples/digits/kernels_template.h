@@ -1,11 +1,11 @@
 /* Included by kernels.c once per number type, with REAL (the type), NAME(stem) (a name of its own
  * for each type) and TABLE (the table that is defined). Not a header of its own. */
 
-static void NAME(fill)(void *values, size_t count, double bound, struct philox *stream)
+static void NAME(fill)(void *values, size_t count, double bound, ronde_train_random *stream)
 {
     REAL *value = values;
     for (size_t i = 0; i < count; i++)
-        value[i] = (REAL)(bound * (2 * philox_uniform(stream) - 1));
+        value[i] = (REAL)(bound * (2 * ronde_train_random_uniform(stream) - 1));
 }
 
 static void NAME(load)(void *row, const unsigned char *pixels, size_t count, double scale)
@@ -93,18 +93,6 @@ static void NAME(pass_down)(const void *in, const void *delta, const void *weigh
     }
 }
 
-static void NAME(update)(void *value, void *velocity, const void *gradient, size_t count,
-                         double rate, double momentum)
-{
-    REAL *restrict p = value, *restrict v = velocity;
-    const REAL *restrict g = gradient;
-    const REAL step = (REAL)rate, keep = (REAL)momentum;
-    for (size_t i = 0; i < count; i++) {
-        v[i] = keep * v[i] + g[i];
-        p[i] -= step * v[i];
-    }
-}
-
 static size_t NAME(correct)(const void *logits, const unsigned char *labels, size_t rows,
                             size_t classes)
 {
@@ -137,7 +125,6 @@ const struct kernels TABLE = {.bytes = sizeof(REAL),
                               .loss = NAME(loss),
                               .gradient = NAME(gradient),
                               .pass_down = NAME(pass_down),
-                              .update = NAME(update),
                               .correct = NAME(correct),
                               .get = NAME(get),
                               .set = NAME(set)};

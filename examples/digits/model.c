@@ -11,8 +11,7 @@ static int create_tensor(struct model *model, int layer, const char *kind, size_
     snprintf(tensor->name, sizeof tensor->name, "layer%d.%s", layer + 1, kind);
     tensor->count = count;
     tensor->value = calloc(count, model->kernels->bytes);
-    tensor->velocity = calloc(count, model->kernels->bytes);
-    return tensor->value && tensor->velocity ? 0 : -1;
+    return tensor->value ? 0 : -1;
 }
 
 int model_create(struct model *model, const struct kernels *kernels, size_t inputs,
@@ -45,10 +44,8 @@ int model_create(struct model *model, const struct kernels *kernels, size_t inpu
 
 void model_free(struct model *model)
 {
-    for (int i = 0; i < MODEL_TENSORS; i++) {
+    for (int i = 0; i < MODEL_TENSORS; i++)
         free(model->tensor[i].value);
-        free(model->tensor[i].velocity);
-    }
     for (int i = 0; i <= MODEL_LAYERS; i++) {
         free(model->activation[i]);
         free(model->delta[i]);
@@ -75,9 +72,9 @@ size_t model_parameters(const struct model *model)
 void model_initialise(struct model *model, uint64_t seed)
 {
     for (int layer = 0; layer < model->layers; layer++) {
-        struct philox stream;
+        ronde_train_random stream;
         struct tensor *weight = &model->tensor[2 * layer], *bias = weight + 1;
-        philox_start(&stream, seed, PHILOX_PARAMETERS, (uint32_t)layer);
+        ronde_train_random_init(&stream, seed, RONDE_TRAIN_PARAMETERS, (uint32_t)layer);
         double bound = sqrt(6.0 / (double)model->width[layer]);
         model->kernels->fill(weight->value, weight->count, bound, &stream);
         memset(bias->value, 0, bias->count * model->kernels->bytes);
@@ -123,15 +120,6 @@ void model_pass_down(struct model *model, int layer, size_t rows)
     model->kernels->pass_down(model->activation[layer], model->delta[layer + 1],
                               model->tensor[2 * layer].value, rows, model->width[layer],
                               model->width[layer + 1], model->delta[layer]);
-}
-
-void model_update(struct model *model, double rate, double momentum)
-{
-    for (int i = 0; i < model_tensors(model); i++) {
-        struct tensor *tensor = &model->tensor[i];
-        model->kernels->update(tensor->value, tensor->velocity, tensor->gradient, tensor->count,
-                               rate, momentum);
-    }
 }
 
 size_t model_correct(const struct model *model, size_t rows)

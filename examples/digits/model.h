@@ -1,6 +1,5 @@
-/* A network of dense layers: ReLU between them, softmax and cross-entropy at the end, trained by
- * SGD with momentum. It knows nothing of ranks: whoever trains it in parallel adds up
- * `gradient`. */
+/* A network of dense layers: ReLU between them, softmax and cross-entropy at the end. It knows
+ * nothing of ranks or optimisers: a loop moves `value` by `gradient`. */
 #ifndef DIGITS_MODEL_H
 #define DIGITS_MODEL_H
 
@@ -14,8 +13,8 @@ enum { MODEL_LAYERS = 8, MODEL_TENSORS = 2 * MODEL_LAYERS };
 struct tensor {
     char name[32]; /* "layer1.weight" */
     size_t count;
-    void *value, *velocity; /* owned by the model, as the rest */
-    void *gradient;         /* allocated and freed by the caller: it may lie in shared memory */
+    void *value;    /* owned by the model, as the rest */
+    void *gradient; /* allocated and freed by the caller: it may lie in shared memory */
 };
 
 struct model {
@@ -52,7 +51,6 @@ double model_loss(struct model *model, size_t rows, double factor);
 void model_gradient(struct model *model, int layer, size_t rows);
 /* Then prepares the layer below (layer > 0). */
 void model_pass_down(struct model *model, int layer, size_t rows);
-void model_update(struct model *model, double rate, double momentum);
 /* After forward: how many rows are recognised. */
 size_t model_correct(const struct model *model, size_t rows);
 

@@ -2,8 +2,7 @@
 #ifndef DIGITS_SELFCHECK_H
 #define DIGITS_SELFCHECK_H
 
-/* Compares Philox with its published vectors and gradients with finite differences. Says what it
- * found; 0 where all is well, else 1. */
+/* Compares gradients with finite differences. Says what it found; 0 where all is well, else 1. */
 int selfcheck(void);
 
 #endif

@@ -13,11 +13,6 @@ int32_t checked(const ronde_context *context, int32_t status)
     return status;
 }
 
-size_t share_start(size_t count, int32_t rank, int32_t ranks)
-{
-    return count * (size_t)rank / (size_t)ranks;
-}
-
 static int32_t out_of_memory(void)
 {
     fprintf(stderr, "digits: no memory for the network; make --hidden or --batch smaller\n");
@@ -50,6 +45,7 @@ static int32_t allocate_gradients(struct trainer *trainer)
 void close_trainer(struct trainer *trainer)
 {
     int shared = trainer->context && !trainer->options->private_memory;
+    checked(trainer->context, ronde_train_close(&trainer->loop));
     for (int i = 0; i < MODEL_TENSORS; i++) {
         if (shared)
             checked(trainer->context,
@@ -57,9 +53,69 @@ void close_trainer(struct trainer *trainer)
         else
             free(trainer->model.tensor[i].gradient);
     }
+    ronde_sampler_close(&trainer->sampler);
+    ronde_sampler_close(&trainer->test_sampler);
     model_free(&trainer->model);
-    free(trainer->order);
+    free(trainer->samples);
     free(trainer->losses);
+}
+
+static int32_t open_sampler(const struct trainer *trainer, size_t samples, int in_order,
+                            ronde_sampler **sampler)
+{
+    ronde_sampler_options options;
+    ronde_sampler_options_init(&options, sizeof options);
+    options.rank = trainer->job.rank;
+    options.ranks = trainer->job.ranks;
+    options.padding = RONDE_SAMPLER_UNEVEN;
+    options.in_order = in_order;
+    options.seed = trainer->options->seed;
+    return checked(trainer->context, ronde_sampler_open(samples, &options, sampler));
+}
+
+static int32_t open_samplers(struct trainer *trainer)
+{
+    int32_t status = open_sampler(trainer, trainer->data->train.count, 0, &trainer->sampler);
+    if (status == RONDE_OK)
+        status = open_sampler(trainer, trainer->data->test.count, 1, &trainer->test_sampler);
+    return status;
+}
+
+/* The loop moves the parameters by their gradients, and averages the loss along with them. */
+static int32_t open_loop(struct trainer *trainer)
+{
+    ronde_train_options options;
+    int32_t dtype = trainer->options->fp64 ? RONDE_FLOAT64 : RONDE_FLOAT32;
+    ronde_train_options_init(&options, sizeof options);
+    options.rate = trainer->options->rate;
+    options.momentum = trainer->options->momentum;
+    int32_t status = ronde_train_open(trainer->context, &options, &trainer->loop);
+    for (int i = 0; i < model_tensors(&trainer->model) && status == RONDE_OK; i++) {
+        const struct tensor *tensor = &trainer->model.tensor[i];
+        status = ronde_train_add(trainer->loop, tensor->name, tensor->value, tensor->gradient,
+                                 tensor->count, dtype, NULL);
+    }
+    if (status == RONDE_OK)
+        status = ronde_train_add(trainer->loop, "loss", NULL, &trainer->loss, 1, RONDE_FLOAT64,
+                                 NULL);
+    return checked(trainer->context, status);
+}
+
+/* Everything that is the same size on all ranks, or for the largest share of a batch. */
+static int32_t allocate(struct trainer *trainer)
+{
+    const struct options *options = trainer->options;
+    const struct dataset *data = trainer->data;
+    size_t ranks = (size_t)trainer->job.ranks;
+    size_t batch = options->batch < data->train.count ? options->batch : data->train.count;
+    size_t rows = (batch + ranks - 1) / ranks;
+    trainer->samples = calloc(rows, sizeof *trainer->samples);
+    trainer->losses = calloc(steps_per_epoch(trainer) * (size_t)options->epochs, sizeof(double));
+    if (!trainer->samples || !trainer->losses ||
+        model_create(&trainer->model, options->fp64 ? &kernels_float64 : &kernels_float32,
+                     data->inputs, options->hidden, options->hidden_layers, CLASSES, rows))
+        return out_of_memory();
+    return allocate_gradients(trainer);
 }
 
 int32_t open_trainer(struct trainer *trainer, ronde_context *context, const struct options *options,
@@ -72,19 +128,19 @@ int32_t open_trainer(struct trainer *trainer, ronde_context *context, const stru
     trainer->job = (struct job){.rank = context ? ronde_rank(context) : 0,
                                 .ranks = context ? ronde_size(context) : 1,
                                 .nodes = context ? ronde_cross_size(context) : 1};
-    trainer->dtype = options->fp64 ? RONDE_FLOAT64 : RONDE_FLOAT32;
-    size_t ranks = (size_t)trainer->job.ranks;
-    size_t batch = options->batch < data->train.count ? options->batch : data->train.count;
-    trainer->order = calloc(data->train.count, sizeof *trainer->order);
-    trainer->losses = calloc(steps_per_epoch(trainer) * (size_t)options->epochs, sizeof(double));
-    if (!trainer->order || !trainer->losses ||
-        model_create(&trainer->model, options->fp64 ? &kernels_float64 : &kernels_float32,
-                     data->inputs, options->hidden, options->hidden_layers, CLASSES,
-                     (batch + ranks - 1) / ranks))
-        return out_of_memory();
-    if (trainer->job.rank == 0)
+    int32_t status = allocate(trainer);
+    if (status == RONDE_OK && trainer->job.rank == 0)
         model_initialise(&trainer->model, options->seed);
-    return allocate_gradients(trainer);
+    if (status == RONDE_OK)
+        status = open_samplers(trainer);
+    return status == RONDE_OK ? open_loop(trainer) : status;
+}
+
+double waited(const struct trainer *trainer)
+{
+    ronde_train_counters counters = {.wait_seconds = 0};
+    ronde_train_counters_read(trainer->loop, &counters, sizeof counters);
+    return counters.wait_seconds;
 }
 
 int32_t agree(ronde_context *context, const char *problem, int *ready)
@@ -98,33 +154,4 @@ int32_t agree(ronde_context *context, const char *problem, int *ready)
     if (!*ready && lowest == mine)
         fprintf(stderr, "digits: %s\n", problem);
     return RONDE_OK;
-}
-
-/* FNV-1a over all parameters' bytes. */
-static uint64_t checksum(const struct model *model)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (int i = 0; i < model_tensors(model); i++) {
-        const unsigned char *bytes = model->tensor[i].value;
-        for (size_t j = 0; j < model->tensor[i].count * model->kernels->bytes; j++)
-            hash = (hash ^ bytes[j]) * 0x100000001b3u;
-    }
-    return hash;
-}
-
-int32_t compare_ranks(const struct trainer *trainer, uint64_t *sum, int *identical)
-{
-    uint64_t mine = checksum(&trainer->model), least, greatest;
-    int32_t status = checked(trainer->context,
-                             ronde_allreduce(trainer->context, "checksum.least", &mine, &least, 1,
-                                             RONDE_UINT64, RONDE_MIN, NULL));
-    if (status == RONDE_OK)
-        status = checked(trainer->context,
-                         ronde_allreduce(trainer->context, "checksum.greatest", &mine, &greatest, 1,
-                                         RONDE_UINT64, RONDE_MAX, NULL));
-    if (status == RONDE_OK) {
-        *sum = mine;
-        *identical = least == greatest;
-    }
-    return status;
 }
