@@ -21,6 +21,12 @@ static void defaults_take_doubling_for_small_and_what_sends_least_for_large(void
     CHECK(ronde__select(&table, 14 << 10, 8) == ALGORITHM_CIRCULANT);
     CHECK(ronde__select(&table, (256 << 10) - 1, 8) == ALGORITHM_CIRCULANT);
     CHECK(ronde__select(&table, 256 << 10, 8) == ALGORITHM_RING);
+    for (int nodes = 3; nodes <= 4; nodes++) {
+        CHECK(ronde__select(&table, 24 << 10, nodes) == ALGORITHM_CIRCULANT);
+        CHECK(ronde__select(&table, 48 << 10, nodes) == ALGORITHM_SPREAD);
+        CHECK(ronde__select(&table, (1 << 20) - 1, nodes) == ALGORITHM_SPREAD);
+        CHECK(ronde__select(&table, 1 << 20, nodes) == ALGORITHM_RING);
+    }
 }
 
 static void defaults_cover_every_size_and_number_of_nodes(void)

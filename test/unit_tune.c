@@ -284,7 +284,7 @@ static void a_preferred_row_drops_what_it_covers(void)
     CHECK(ronde__select_print(&table, text, sizeof(text)));
     CHECK_SAYING(!strcmp(text, "1k-4k@4:ring,1k-2k@4-5:doubling,0-4k@4:doubling"), "%s", text);
     CHECK(ronde__select(&table, 2048, 4) == ALGORITHM_RING);
-    CHECK(ronde__select(&table, 4096, 3) == ALGORITHM_RING);
+    CHECK(ronde__select(&table, 4096, 3) == ALGORITHM_DOUBLING);
 }
 
 int main(void)

@@ -10,34 +10,36 @@
 /* The default choice. alpha = 50 us a message and beta = 8 ns a byte, which is TCP on 1 Gbit/s.
  * Doubling costs lg p (alpha + n beta), or floor(lg p) + 2 times that where p is no power of two;
  * circulant 2 ceil(lg p) alpha + 2(p-1)/p n beta. They cross at 25 KiB for 4 nodes, near 5 for
- * 5 to 7, at 15 for 8, and from 8 to 12 for powers of two from 16 on (measured on
- * four: between 16 and 32).
+ * 5 to 7, at 15 for 8, and from 8 to 12 for powers of two from 16 on (measured: on four between 16
+ * and 32, on three at 16, since its extra round is short).
  * A ring hides its 2(p-1) alpha behind the wire where a block is two segments or more, hence some
- * 32 KiB; there it is as fast as the circulant (measured on four: from 128 KiB on), and fills the
- * wire better beyond. A round of the wire buffer, 2 MiB a part, has so large blocks up to 64 nodes
- * only. Two nodes send n bytes each either way, doubling in half the rounds; but ring reduces half
- * as much, which counts once a tensor fills the caches; on three, ring and circulant are alike. One
- * node sends nothing at all. On a faster network alpha / beta, and with it every bound of
- * doubling, is larger by a small factor. Bounds are rounded down, since tensors of a bin share
- * alpha but not beta.
+ * 32 KiB, and fills the wire better beyond. A round of the wire buffer, 2 MiB a part, has so large
+ * blocks up to 64 nodes only. Two nodes send n bytes each either way, doubling in half the rounds;
+ * but ring reduces half as much, which counts once a tensor fills the caches. One node sends nothing
+ * at all. On a faster network alpha / beta, and with it every bound of doubling, is larger by a
+ * small factor. Bounds are rounded down, since tensors of a bin share alpha but not beta.
+ * Spread is as good as the better of circulant and ring, or better, from 48 KiB to 1 MiB: on three
+ * and four nodes of 1 and 10 Gbit/s, whose ranks share two CPUs, 0.79 to 1.04 of its time (medians
+ * of 21, ronde-perf --algo). On more nodes it was not measured.
  *
- * Halves are rounded at every hop of these, so on 3 to 16 nodes they are sent straight to where they
- * are added in one pass. That costs nothing on 4 nodes of 1 or 10 Gbit/s (spread against ring and
- * circulant, from 64 KiB to 32 MiB: 0.94 to 1.07 at 1 Gbit/s, and the fastest at 10; flood up to
- * 4 KiB: 1.0 to 1.2 of doubling, where nodes share two CPUs); more nodes would be many messages.
- * Between two nodes every algorithm adds once.
+ * Halves are rounded at every hop of the others, so on 3 to 16 nodes they are sent straight to where
+ * they are added in one pass. That costs nothing (spread against ring and circulant on 4 nodes, 1 to
+ * 32 MiB: 0.99 to 1.07 at 1 Gbit/s, the fastest at 10); flood, up to 4 KiB, takes 1.0 to 1.2 of
+ * doubling's time there. On more nodes it would be many messages. Between two nodes every algorithm
+ * adds once.
  *
  * The last row takes everything, so every size and number of nodes has its row. */
 static const struct select_row defaults[] = {
     {0, (size_t)4 << 10, 3, 9, ALGORITHM_FLOOD, 1},
     {0, SIZE_MAX, 3, 17, ALGORITHM_SPREAD, 1},
     {0, (size_t)1 << 20, 0, 3, ALGORITHM_DOUBLING, 0},
-    {0, (size_t)4 << 10, 3, 4, ALGORITHM_DOUBLING, 0},
+    {0, (size_t)12 << 10, 3, 4, ALGORITHM_DOUBLING, 0},
     {0, (size_t)20 << 10, 4, 5, ALGORITHM_DOUBLING, 0},
     {0, (size_t)5 << 10, 5, 8, ALGORITHM_DOUBLING, 0},
     {0, (size_t)14 << 10, 8, 9, ALGORITHM_DOUBLING, 0},
     {0, (size_t)9 << 10, 9, INT_MAX, ALGORITHM_DOUBLING, 0},
-    {0, (size_t)128 << 10, 4, 5, ALGORITHM_CIRCULANT, 0},
+    {0, (size_t)48 << 10, 3, 5, ALGORITHM_CIRCULANT, 0},
+    {0, (size_t)1 << 20, 3, 5, ALGORITHM_SPREAD, 0},
     {0, (size_t)256 << 10, 5, 9, ALGORITHM_CIRCULANT, 0},
     {0, (size_t)512 << 10, 9, 17, ALGORITHM_CIRCULANT, 0},
     {0, (size_t)1 << 20, 17, 33, ALGORITHM_CIRCULANT, 0},

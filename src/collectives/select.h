@@ -14,7 +14,7 @@ struct select_row {
     int halves_only; /* sums of float16 or bfloat16 */
 };
 
-enum { RONDE__SELECT_ROWS = 32 };
+enum { RONDE__SELECT_ROWS = 36 };
 
 struct select_table {
     int rows;
