@@ -13,6 +13,7 @@ override TSAN := $(filter-out 0,$(TSAN))
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 PYTHON ?= python3
+VENV ?= build/venv
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 VERSION := $(shell sed -n 's/^.define RONDE_VERSION_[A-Z]* //p' include/ronde.h | paste -sd.)
 SONAME := libronde.so.$(firstword $(subst ., ,$(VERSION)))
@@ -42,7 +43,7 @@ $(BUILD)/obj/test/%.o: COMPILER = $(MPICC)
 $(BUILD)/obj/examples/%.o: INCLUDES = -Iinclude
 export OMPI_CC = $(CC)
 export MPICH_CC = $(CC)
-export CC MPICC MPIRUN WARNINGS ASAN TSAN PYTHON TORCH
+export CC MPICC MPIRUN WARNINGS ASAN TSAN PYTHON VENV TORCH
 
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 sources := $(wildcard src/*.c) $(filter-out src/cuda/% src/preload/%,$(wildcard src/*/*.c))
@@ -145,8 +146,10 @@ check:
 
 # The Python package, with the library in it.
 wheel: $(SO)
-	@mkdir -p $(BUILD)/wheel
-	RONDE_LIBRARY=$(abspath $(SO)) $(PYTHON) bindings/python/backend.py $(BUILD)/wheel
+	@TORCH=$(or $(TORCH),no) tools/prepare-venv.sh
+	RONDE_LIBRARY=$(abspath $(SO)) $(VENV)/bin/python -m pip wheel --quiet --no-deps \
+		--no-build-isolation --wheel-dir $(BUILD)/wheel bindings/python
+	@ls $(BUILD)/wheel/*.whl
 
 bench:
 	@tools/install-deps.sh build bench

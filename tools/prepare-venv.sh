@@ -1,7 +1,8 @@
 #!/bin/sh
-# Prepares the Python of the tests in build/venv (VENV): numpy and pytest, some packages without which
-# tests are skipped, and PyTorch. TORCH says what pip is to install for that: "no", or, say,
-#   TORCH='torch --index-url https://download.pytorch.org/whl/cpu' make check
+# Prepares the Python of the tests in build/venv (VENV): numpy and pytest, what builds a wheel, some
+# packages without which tests are skipped, and PyTorch. TORCH says what pip is to install for that:
+# "no", or, say,
+#   TORCH='torch --index-url ...' make check    (PyTorch's index of CPU builds)
 # Not said, a wheel that lies on this machine is taken, and otherwise none: pip's own choice brings
 # gigabytes of CUDA. Costs nothing where all is there. Where it cannot be done it says so, and the
 # Python tests are skipped.
@@ -10,11 +11,12 @@ cd "$(dirname "$0")/.."
 venv=${VENV:-build/venv}
 python=${PYTHON:-python3}
 torch=${TORCH:-auto}
-needed="numpy pytest"
+needed="numpy pytest setuptools>=64 wheel"
 wanted="ml_dtypes cloudpickle mpi4py"
-wish="$needed $wanted $torch"
 
-[ "$(cat "$venv/ready" 2>/dev/null)" != "$wish" ] || exit 0
+case $torch:$(cat "$venv/ready" 2>/dev/null) in
+"$torch:$needed $wanted $torch" | "no:$needed $wanted "*) exit 0 ;;
+esac
 
 skip() {
     echo "The Python tests will be skipped: $1" >&2
@@ -52,4 +54,4 @@ for package in $wanted; do
     pip install "$package" || echo "pip did not bring $package: its tests are skipped" >&2
 done
 add_torch
-echo "$wish" >"$venv/ready"
+echo "$needed $wanted $torch" >"$venv/ready"

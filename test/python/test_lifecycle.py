@@ -195,7 +195,7 @@ def test_a_script_need_not_close():
     done = job(
         PRELUDE + "print(ronde.allreduce(rank, ronde.Sum))\nh = ronde.allreduce_async(np.ones(9))"
     )
-    assert done.returncode == 0 and done.stdout == "1\n1\n", done.stderr
+    assert done.returncode == 0 and sorted(done.stdout) == ["\n", "\n", "1", "1"], done.stderr
     alone = job(PRELUDE + "print(ronde.size())", ranks=1)
     assert alone.returncode == 0 and alone.stdout == "1\n" and not alone.stderr
 

@@ -2,6 +2,7 @@
 """ronde.run, python -m ronde, and the wheel: each in processes of its own."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -30,7 +31,7 @@ def test_run_gives_each_ranks_result_and_shows_what_they_print(capsys):
 
     def work(base, plus=0):
         ronde.init()
-        print(f"rank {ronde.rank()} speaks")
+        sys.stdout.write(f"rank {ronde.rank()} speaks\n")  # in one piece
         return base + plus + factor * ronde.allreduce(ronde.rank(), ronde.Sum) + ronde.rank()
 
     assert ronde.run(work, (100,), {"plus": 5}, np=3) == [135, 136, 137]
@@ -106,70 +107,63 @@ def test_the_module_prints_what_ronde_info_prints_and_checks():
     assert bad.returncode == 1 and "slots" in bad.stderr
 
 
-def test_the_wheel_carries_the_library_and_works_alone(tmp_path):
-    environment = {**clean(), "RONDE_LIBRARY": os.environ["RONDE_LIBRARY"]}
-    backend = TOP / "bindings/python/backend.py"
-    done = subprocess.run(
-        [sys.executable, backend, tmp_path], capture_output=True, text=True, env=environment
-    )
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """The package as if it had come alone: a copy, so that nothing is left in the tree."""
+    pytest.importorskip("setuptools")
+    copy = tmp_path_factory.mktemp("source") / "python"
+    shutil.copytree(TOP / "bindings/python", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def pip(*arguments, **more):
+    """Without the network: what builds is in this Python already."""
+    command = [sys.executable, "-m", "pip", *map(str, arguments), "-q", "--no-deps"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**clean(), **more})
     assert done.returncode == 0, done.stderr
-    wheel = tmp_path / done.stdout.strip()
+
+
+def test_the_wheel_carries_the_library_and_works_alone(source, tmp_path):
+    build = ["--no-build-isolation", source]
+    pip("wheel", "--wheel-dir", tmp_path, *build, RONDE_LIBRARY=os.environ["RONDE_LIBRARY"])
+    (wheel,) = tmp_path.glob("*.whl")
     assert "-py3-none-linux_" in wheel.name
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.testzip() is None
-        names = archive.namelist()
-    sources = {
-        str(path.relative_to(TOP / "bindings/python"))
-        for path in (TOP / "bindings/python/ronde").rglob("*.py")
-    }
-    assert sources | {"ronde/lib/libronde.so.0", "ronde/py.typed"} <= set(names)
-    target = tmp_path / "site"
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--no-index",
-            "--no-deps",
-            "--target",
-            target,
-            wheel,
-        ],
-        check=True,
-    )
-    code = (
-        "import ronde; ronde.init(); print(ronde._abi.loaded().path, ronde.allreduce(4, ronde.Sum))"
-    )
-    alone = {**clean(), "PYTHONPATH": str(target)}
+        names = set(archive.namelist())
+    modules = {str(path.relative_to(source)) for path in (source / "ronde").rglob("*.py")}
+    assert modules | {"ronde/lib/libronde.so.0", "ronde/py.typed"} <= names
+    assert sorted(path.name for path in source.iterdir()) == [
+        "README.md", "pyproject.toml", "ronde", "setup.py",
+    ]  # fmt: skip
+    fresh = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", fresh], check=True)
+    site = next(fresh.glob("lib/python3*/site-packages"))
+    pip("install", "--no-index", "--target", site, wheel)
+    code = "import ronde; ronde.init(); print(ronde._abi.loaded().path, ronde.allreduce(4.0))"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=alone, cwd=tmp_path
+        [fresh / "bin/python", "-c", code], capture_output=True, text=True, env=bare(), cwd=tmp_path
     )
-    assert done.stdout == f"{target}/ronde/lib/libronde.so.0 4\n", done.stderr
-    # The same tree makes the same bytes.
-    (tmp_path / "again").mkdir()
-    subprocess.run([sys.executable, backend, tmp_path / "again"], check=True, env=environment)
-    assert (tmp_path / "again" / wheel.name).read_bytes() == wheel.read_bytes()
+    assert done.stdout == f"{site}/ronde/lib/libronde.so.0 4.0\n", done.stderr
 
 
-def test_pip_installs_the_folder(tmp_path):
-    """No network, and nothing but Python's library is needed to build."""
-    target = tmp_path / "site"
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--no-index",
-        "--no-deps",
-        "--target",
-        target,
-    ]
-    subprocess.run(
-        [*pip, TOP / "bindings/python"],
-        check=True,
-        env={**clean(), "RONDE_LIBRARY": os.environ["RONDE_LIBRARY"]},
-    )
-    assert (target / "ronde" / "lib" / "libronde.so.0").exists()
+def bare():
+    """The environment of somebody who has only installed it."""
+    return {name: value for name, value in clean().items() if name != "PYTHONPATH"}
+
+
+def test_a_wheel_without_library_is_of_any_platform(source, tmp_path):
+    pip("wheel", "--wheel-dir", tmp_path, "--no-build-isolation", source)
+    assert [path.name for path in tmp_path.glob("*.whl")] == ["ronde-0.1.0-py3-none-any.whl"]
+
+
+def test_an_editable_install_uses_the_tree(source, tmp_path):
+    fresh = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", fresh], check=True)
+    python = fresh / "bin/python"
+    site = next(fresh.glob("lib/python3*/site-packages"))
+    pip("install", "--no-build-isolation", "--target", site, "--editable", source)
+    done = subprocess.run(
+        [python, "-c", "import site, ronde; print(ronde.__file__)"],
+        capture_output=True, text=True, env=bare(), cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout == f"{source}/ronde/__init__.py\n", done.stderr

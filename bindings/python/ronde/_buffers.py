@@ -297,8 +297,11 @@ def view(obj: Any, writable: bool = False, dtype: Any = None) -> Buffer:
 
 def _of_dlpack(obj: Any, writable: bool, dtype: Any) -> Buffer:
     tensor = _dlpack.Tensor(obj, describe(obj))
-    if writable and tensor.readonly is None and _has_buffer(obj):
-        tensor.readonly = memoryview(obj).readonly
+    if writable and tensor.readonly is None and _has_buffer(obj):  # which may know
+        try:
+            tensor.readonly = memoryview(obj).readonly
+        except (BufferError, ValueError):  # JAX's bfloat16: what cannot be known is not written to
+            tensor.readonly = True
     if writable and tensor.readonly:
         _refuse_writing(obj)
     if tensor.strides is not None and 0 not in tensor.shape:

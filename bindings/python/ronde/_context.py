@@ -77,7 +77,7 @@ class Context(Reductions, Objects, Direct, Arena):
             options.communicator, options.has_communicator = fortran_handle(communicator), 1
         pointer = c_void_p()
         _abi.make_symbols_global_if_needed()
-        with self.uninterrupted(), _abi.own_variables_hidden():
+        with self.uninterrupted():
             check(self.library.ronde_open(byref(options), byref(pointer)))
         self.pointer = pointer.value
         self._process = os.getpid()
@@ -224,10 +224,9 @@ class Context(Reductions, Objects, Direct, Arena):
         """Versions, topology, CPU and settings as text; of a closed context: as opened now."""
         library = _abi.library()
         needed = c_size_t()
-        with _abi.own_variables_hidden():
-            check(library.ronde_describe(self.pointer, None, 0, byref(needed)))
-            text = ctypes.create_string_buffer(needed.value)
-            check(library.ronde_describe(self.pointer, text, needed.value, byref(needed)))
+        check(library.ronde_describe(self.pointer, None, 0, byref(needed)))
+        text = ctypes.create_string_buffer(needed.value)
+        check(library.ronde_describe(self.pointer, text, needed.value, byref(needed)))
         return text.value.decode("utf-8", "replace")
 
 
