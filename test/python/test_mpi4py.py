@@ -1,13 +1,24 @@
 # ronde-test: np=1,2,4 timeout=60
 """With mpi4py's communicators."""
 
+import os
+
 import numpy as np
 import pytest
 
-pytest.importorskip("mpi4py", reason="mpi4py is not installed")
-from mpi4py import MPI
-
 import ronde
+from ronde import _abi
+
+pytest.importorskip("mpi4py", reason="mpi4py is not installed")
+# Wheels of mpi4py find an MPI at run time: it must be the library's.
+os.environ["MPI4PY_LIBMPI"] = str(_abi.mpi_library())
+try:
+    from mpi4py import MPI
+except ImportError as error:
+    pytest.skip(f"mpi4py finds no MPI: {error}", allow_module_level=True)
+
+if not _abi.is_mpi_of(MPI.Get_library_version()):
+    pytest.skip("mpi4py is made for another MPI than the library", allow_module_level=True)
 
 OWN_CONTEXT = True
 
@@ -50,3 +61,11 @@ def test_mpi_and_ronde_work_beside_each_other():
     ronde.init()
     assert ronde.size() == MPI.COMM_WORLD.size
     ronde.shutdown()
+
+
+def test_a_communicator_of_another_mpi_is_refused():
+    assert not _abi.is_mpi_of("MPICH Version: 3.2\nof somebody")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_abi, "mpi_text", lambda: "MPICH Version: 3.2")
+        with pytest.raises(ronde.ArgumentError, match="MPI4PY_LIBMPI"):
+            ronde.init(MPI.COMM_WORLD)

@@ -16,9 +16,14 @@ import ronde
 OWN_CONTEXT = True
 
 
-def clean():
-    """The environment without this test's own settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RONDE_")}
+def clean(*without):
+    """The environment without settings, and without these."""
+    kept = {"RONDE_LIBRARY"} - set(without)
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in kept or not name.startswith(("RONDE_", *without))
+    }
 
 
 def needs_cloudpickle():
@@ -112,14 +117,17 @@ def source(tmp_path_factory):
     """The package as if it had come alone: a copy, so that nothing is left in the tree."""
     pytest.importorskip("setuptools")
     copy = tmp_path_factory.mktemp("source") / "python"
-    shutil.copytree(TOP / "bindings/python", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        TOP / "bindings/python", copy, ignore=shutil.ignore_patterns("__pycache__", ".*")
+    )
     return copy
 
 
 def pip(*arguments, **more):
     """Without the network: what builds is in this Python already."""
     command = [sys.executable, "-m", "pip", *map(str, arguments), "-q", "--no-deps"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**clean(), **more})
+    environment = {**clean("RONDE_LIBRARY"), **more}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
 
 
@@ -141,14 +149,13 @@ def test_the_wheel_carries_the_library_and_works_alone(source, tmp_path):
     pip("install", "--no-index", "--target", site, wheel)
     code = "import ronde; ronde.init(); print(ronde._abi.loaded().path, ronde.allreduce(4.0))"
     done = subprocess.run(
-        [fresh / "bin/python", "-c", code], capture_output=True, text=True, env=bare(), cwd=tmp_path
+        [fresh / "bin/python", "-c", code],
+        capture_output=True,
+        text=True,
+        env=clean("RONDE_LIBRARY", "PYTHONPATH"),
+        cwd=tmp_path,
     )
     assert done.stdout == f"{site}/ronde/lib/libronde.so.0 4.0\n", done.stderr
-
-
-def bare():
-    """The environment of somebody who has only installed it."""
-    return {name: value for name, value in clean().items() if name != "PYTHONPATH"}
 
 
 def test_a_wheel_without_library_is_of_any_platform(source, tmp_path):
@@ -164,6 +171,6 @@ def test_an_editable_install_uses_the_tree(source, tmp_path):
     pip("install", "--no-build-isolation", "--target", site, "--editable", source)
     done = subprocess.run(
         [python, "-c", "import site, ronde; print(ronde.__file__)"],
-        capture_output=True, text=True, env=bare(), cwd=tmp_path,
+        capture_output=True, text=True, env=clean("RONDE_LIBRARY", "PYTHONPATH"), cwd=tmp_path,
     )  # fmt: skip
     assert done.stdout == f"{source}/ronde/__init__.py\n", done.stderr

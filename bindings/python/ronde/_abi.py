@@ -286,6 +286,11 @@ def mpi_text() -> str:
     return text.value.decode("utf-8", "replace").strip().partition("\n")[0]
 
 
+def is_mpi_of(text: str) -> bool:
+    """Whether ``MPI_Get_library_version`` of somebody else's MPI says that it is the library's."""
+    return text.strip("\0 \n").partition("\n")[0] == mpi_text()
+
+
 def wants_global_symbols(text: str) -> bool:
     """Whether an MPI of that text must have its symbols global before it is initialised.
 

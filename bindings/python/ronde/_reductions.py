@@ -96,7 +96,10 @@ class Reductions(ProcessSets):
         if status < 0:
             fail(status)
         number = handle.value
-        self._keep(number, call, (source.owner, keep))
+        if call is None:
+            self.kept[number] = (source.owner, keep)
+        else:
+            self._keep(number, call, (source.owner, keep))
         return number, source, result
 
     def allreduce(

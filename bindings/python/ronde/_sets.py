@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from contextlib import contextmanager
 from ctypes import byref, c_int32, c_uint64
 from typing import Any, Iterator, List, Sequence
 
+from . import _abi
 from ._core import Core, int32
 from .errors import ArgumentError, HandleError, error_of, last_error
 
@@ -175,6 +177,12 @@ class ProcessSets(Core):
 def fortran_handle(communicator: Any) -> int:
     """The Fortran handle of a communicator of mpi4py's, or a number that is one."""
     if hasattr(communicator, "py2f"):
+        other = getattr(sys.modules.get("mpi4py.MPI"), "Get_library_version", None)
+        if other is not None and not _abi.is_mpi_of(other()):
+            raise ArgumentError(
+                f"mpi4py uses {other().partition(',')[0]}, but Ronde {_abi.mpi_text()}: set "
+                f"MPI4PY_LIBMPI={_abi.mpi_library()}, or install mpi4py for that MPI"
+            )
         return int32(communicator.py2f(), "the communicator")
     if isinstance(communicator, int) and not isinstance(communicator, bool):
         return int32(communicator, "the communicator")
