@@ -15,9 +15,9 @@ import torch
 
 from .._types import Op
 from . import _core, _submit
-from ._averaging import HookedOptimizer
 from ._errors import failure
 from ._gradients import Slot
+from ._hooked import HookedOptimizer
 from ._process_sets import set_id
 
 

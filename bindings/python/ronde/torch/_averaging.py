@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,111 +12,17 @@ import torch
 
 from .._types import Op
 from . import _core, _rows, _submit
-from ._errors import failure
-from ._gradients import GradientArena, Group, Slot
-from ._process_sets import ProcessSet, set_id
-from .compression import Compressor
+from ._errors import fail, failure
+from ._gradients import GradientArena, Group, Prepared, Slot
+from ._hooked import RACE, HookedOptimizer
+from ._process_sets import set_id
+from .compression import Compression
 
-_TOO_OFTEN = (
-    "gradients were computed more than backward_passes_per_step times before step() or "
-    "synchronize(): increase backward_passes_per_step to accumulate gradients locally"
-)
-_RACE = (
-    "optimizer.zero_grad() was called after loss.backward() but before optimizer.step() or "
-    "optimizer.synchronize(): the gradients are being combined"
-)
 _TWICE = (
     "optimizer.step() called without optimizer.skip_synchronize() context after "
     "optimizer.synchronize(): gradients are combined a second time. Use "
     "`with optimizer.skip_synchronize(): optimizer.step()`"
 )
-
-
-def remove_hooks(hooks: list[Any]) -> None:
-    """When the optimizer is gone, its hooks are."""
-    for hook in hooks:
-        hook.remove()
-
-
-class HookedOptimizer(torch.optim.Optimizer):
-    """What the two distributed optimizers share: slots, and hooks that tell of gradients."""
-
-    def _begin(
-        self,
-        names: dict[int, str],
-        compression: type[Compressor],
-        passes: int,
-        process_set: ProcessSet,
-    ) -> None:
-        self._names = names
-        self._compression = compression
-        self.backward_passes_per_step = passes
-        self.process_set = process_set
-        self._slots: list[Slot] = []
-        self._active: dict[Slot, None] = {}  # those with a pass since the last synchronization
-        self._hooks: list[Any] = []
-        elastic = os.environ.get("HOROVOD_ELASTIC") == "1"
-        self._distributed = bool(process_set.included()) and (_core.size() > 1 or elastic)
-        weakref.finalize(self, remove_hooks, self._hooks).atexit = False
-        for i, group in enumerate(self.param_groups):
-            self._attach(i, group["params"])
-
-    def _attach(self, index: int, parameters: list[torch.Tensor]) -> None:
-        for j, parameter in enumerate(parameters):
-            if not parameter.requires_grad:
-                continue
-            name = self._names.get(id(parameter), f"allreduce.noname.{index}.{j}")
-            slot = Slot(parameter, name)
-            slot.passes = self.backward_passes_per_step
-            self._slots.append(slot)
-            if self._distributed:
-                register: Any = parameter.register_post_accumulate_grad_hook
-                self._hooks.append(register(self._hook_of(slot)))
-
-    def _hook_of(self, slot: Slot) -> Callable[[torch.Tensor], None]:
-        owner = weakref.ref(self)  # the parameter must not keep the optimizer alive
-
-        def hook(parameter: torch.Tensor) -> None:
-            optimizer = owner()
-            if optimizer is not None:
-                optimizer._pass_done(slot)
-
-        return hook
-
-    def _pass_done(self, slot: Slot) -> None:
-        if slot.passes <= 0:
-            raise AssertionError(_TOO_OFTEN)
-        slot.passes -= 1
-        self._active[slot] = None
-        if not slot.passes:
-            self._ready(slot)
-
-    def _ready(self, slot: Slot) -> None:
-        raise NotImplementedError
-
-    def _reset(self) -> None:
-        self._active.clear()
-        for slot in self._slots:
-            slot.passes = self.backward_passes_per_step
-
-    def set_backward_passes_per_step(self, passes: int) -> None:
-        """From the next step on."""
-        if passes <= 0:
-            raise ValueError("backward_passes_per_step must be > 0")
-        self.backward_passes_per_step = passes
-        for slot in self._slots:
-            slot.passes = passes
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As the wrapped optimizer's; the gradients of these parameters are combined as well."""
-        super().add_param_group(param_group)
-        self._attach(len(self.param_groups) - 1, self.param_groups[-1]["params"])
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """As the wrapped optimizer's; ``AssertionError`` while gradients are being combined."""
-        if self._active:
-            raise AssertionError(_RACE)
-        super().zero_grad(set_to_none)
 
 
 class AveragingOptimizer(HookedOptimizer):
@@ -146,6 +50,7 @@ class AveragingOptimizer(HookedOptimizer):
             for slot in group.slots:
                 slot.group = group
         self._arena = GradientArena(self._slots) if in_arena else None
+        self._plain = self._compression is Compression.none
 
     # ---- submitting ------------------------------------------------------------------------------
 
@@ -157,7 +62,36 @@ class AveragingOptimizer(HookedOptimizer):
         if slot.group.ready == len(slot.group.slots):
             self._submit_group(slot.group)
 
+    def _prepare(self, slot: Slot) -> Optional[Prepared]:
+        if self._plain and self._distributed:
+            slot.prepare(self._scales, set_id(self.process_set))
+        return slot.prepared
+
     def _submit(self, slot: Slot, group: int = 0) -> None:
+        prepared = slot.prepared or self._prepare(slot)
+        address = slot.place_of(prepared) if prepared and not group else 0
+        if not prepared or not address:
+            self._submit_packed(slot, group)
+            return
+        slot.sent, slot.sparse = slot.parameter.grad, False
+        handle = prepared.handle
+        status = _core.library().ronde_allreduce_async(
+            _core.pointer(),
+            prepared.name,
+            address,
+            address,
+            prepared.elements,
+            prepared.dtype,
+            self.op,
+            prepared.call,
+            handle,
+        )
+        if status < 0:
+            fail(status)
+        slot.native = handle.value
+        self._under_way.append(slot)
+
+    def _submit_packed(self, slot: Slot, group: int) -> None:
         sent = slot.pack(self._compression, self.sparse_as_dense)
         number = set_id(self.process_set)
         if slot.sparse and not self.sparse_as_dense:
@@ -278,7 +212,7 @@ class AveragingOptimizer(HookedOptimizer):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """As the wrapped optimizer's; gradients in the arena stay there, and are zero."""
         if self._active:
-            raise AssertionError(_RACE)
+            raise AssertionError(RACE)
         if self._arena is None:
             super().zero_grad(set_to_none)
         else:

@@ -61,7 +61,7 @@ def settings(environment: Mapping[str, str] = os.environ) -> dict[str, tuple[str
         value = environment.get(variable, "")
         if not value or value.strip().lower() in _OFF.get(variable, ()):
             continue
-        if environment.get(f"RONDE_{setting.upper()}"):
+        if f"RONDE_{setting.upper()}" in environment:
             continue
         found[setting] = (convert(value), variable)
     return found

@@ -3,14 +3,16 @@ arena."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterable
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import torch
 
 import ronde
 
-from . import _rows
+from .._abi import Call
+from . import _core, _rows
 from ._dtypes import DTYPES
 from .compression import Compressor
 
@@ -25,17 +27,30 @@ class Group:
         self.ready = 0
 
 
+class Prepared(NamedTuple):
+    """Of a gradient that can be combined where it is: the arguments that stay the same."""
+
+    shape: torch.Size
+    address: int  # in the arena; 0: wherever the gradient is
+    name: bytes
+    elements: int
+    dtype: int
+    call: Call
+    handle: ctypes.c_uint64
+
+
 class Slot:
     """A parameter's gradient, from the backward pass until it is combined.
 
     ``passes``: backward passes that are still to come; ``native``: the library's handle while it is
     under way, else 0; ``sent``: what is being combined, which is the gradient itself where it can
-    be; ``place``: its memory in the arena, or None.
+    be; ``place``: its memory in the arena, or None; ``prepared``: what a plain submission is made
+    of.
     """
 
     __slots__ = (
-        "context", "dimensions", "group", "name", "native", "parameter", "passes", "place", "sent",
-        "sparse",
+        "context", "dimensions", "group", "name", "native", "parameter", "passes", "place",
+        "prepared", "sent", "sparse",
     )  # fmt: skip
 
     def __init__(self, parameter: torch.Tensor, name: str) -> None:
@@ -49,6 +64,34 @@ class Slot:
         self.group: Optional[Group] = None
         self.place: Optional[torch.Tensor] = None
         self.dimensions = 0  # sparse ones, of the last sparse gradient
+        self.prepared: Optional[Prepared] = None
+
+    def prepare(self, scales: tuple[float, float], process_set: int) -> None:
+        """For dense gradients as the parameter is; others are looked at each time."""
+        parameter = self.parameter
+        code = DTYPES.get(parameter.dtype)
+        if code is not None and parameter.device.type == "cpu":
+            self.prepared = Prepared(
+                parameter.shape,
+                0 if self.place is None else self.place.data_ptr(),
+                self.name.encode(),
+                parameter.numel(),
+                code,
+                _core.call_of(parameter.shape, *scales, process_set, 0),
+                ctypes.c_uint64(),
+            )
+
+    def place_of(self, prepared: Prepared) -> int:
+        """The address of a gradient that can be combined where it is, else 0."""
+        gradient = self.parameter.grad
+        if gradient is None:
+            return 0
+        address: int = gradient.data_ptr() if not gradient.is_sparse else 0
+        if prepared.address:
+            return address if address == prepared.address else 0
+        if address and gradient.is_contiguous() and gradient.shape == prepared.shape:
+            return address
+        return 0
 
     # ---- what is to be combined ------------------------------------------------------------------
 
@@ -103,8 +146,10 @@ class Slot:
             pair = _rows.take_sparse(native, tail, values.dtype)
             parameter.grad = _rows.unflat(*pair, parameter.shape, self.dimensions)
             return
-        result = compression.decompress(sent, self.context)
         gradient = parameter.grad
+        if sent is gradient:
+            return
+        result = compression.decompress(sent, self.context)
         if self.sparse:
             parameter.grad = result.to_sparse(self.dimensions)
         elif gradient is None:  # taken away meanwhile

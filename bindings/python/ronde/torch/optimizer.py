@@ -12,7 +12,8 @@ import torch
 from .._types import Op
 from . import _core
 from ._adasum import AdasumOptimizer
-from ._averaging import AveragingOptimizer, HookedOptimizer
+from ._averaging import AveragingOptimizer
+from ._hooked import HookedOptimizer
 from ._process_sets import ProcessSet, global_process_set
 from .compression import Compression, Compressor
 from .functions import broadcast_object
