@@ -2,6 +2,7 @@
 # ronde-test: np=1,2,3,4 timeout=120
 
 import os
+import signal
 import time
 
 import pytest
@@ -38,11 +39,11 @@ MISMATCHES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def with_a_time_limit():
-    """Where a test has ranks wait in vain, an operation ends after a second."""
+    """Where a test has ranks wait in vain, an operation ends after two seconds."""
     hvd.shutdown()
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RONDE_STALL_ABORT", raising=False)
-        patch.setenv("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", "1")
+        patch.setenv("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", "2")
         yield
     hvd.shutdown()
 
@@ -192,7 +193,7 @@ def test_a_failed_call_uses_up_exactly_one_number(kind):
     if hvd.rank() == 0:
         with pytest.raises(ValueError):
             wrong()
-        time.sleep(1.0)
+        time.sleep(2.0)
     else:
         with pytest.raises(ronde.StalledError):
             right()
@@ -287,3 +288,26 @@ def test_a_forked_child_is_refused():
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     still_works()
+
+
+@pytest.mark.parametrize("kind", ["allreduce", "allgather", "sparse"])
+def test_an_interrupted_wait_can_be_taken_up_again(kind):
+    several()
+    submit = {
+        "allreduce": lambda: hvd.allreduce_async(torch.ones(2), name="late"),
+        "allgather": lambda: hvd.allgather_async(torch.ones(2), name="late"),
+        "sparse": lambda: hvd.sparse_allreduce_async(torch.ones(2).to_sparse(), name="late"),
+    }[kind]
+    if hvd.rank() == 0:
+        handle = submit()
+        before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                hvd.synchronize(handle)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    else:
+        time.sleep(0.6)
+        handle = submit()
+    assert hvd.synchronize(handle) is not None

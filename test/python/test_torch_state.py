@@ -76,8 +76,8 @@ def test_what_cannot_be_broadcast_is_a_value_error():
 
 
 OPTIMIZERS = {
-    "sgd": lambda p: torch.optim.SGD(p, lr=0.1 + hvd.rank()),
-    "momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.5 + 0.01 * hvd.rank()),
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.001 * (1 + hvd.rank())),
+    "momentum": lambda p: torch.optim.SGD(p, lr=0.001, momentum=0.5 + 0.01 * hvd.rank()),
     "adam": lambda p: torch.optim.Adam(
         p, lr=0.01, betas=(0.9, 0.99 - 0.01 * hvd.rank()), amsgrad=True
     ),
@@ -86,7 +86,7 @@ OPTIMIZERS = {
     "rprop": torch.optim.Rprop,
     "adadelta": torch.optim.Adadelta,
     "groups": lambda p: torch.optim.SGD(
-        [{"params": [one], "lr": 0.1 + hvd.rank()} for one in p], lr=1
+        [{"params": [one], "lr": 0.001 * (1 + hvd.rank())} for one in p], lr=1
     ),
 }
 

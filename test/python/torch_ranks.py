@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
-import ronde.torch as hvd  # noqa: E402
+import ronde.torch as hvd
 
 OWN_CONTEXT = True  # opened as a Horovod script does, and opened again by some tests
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
