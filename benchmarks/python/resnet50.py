@@ -52,11 +52,13 @@ class Touch(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, link, parameter, source, i):
+        """The next link of the chain."""
         ctx.source, ctx.i = source, i
         return link.clone()
 
     @staticmethod
     def backward(ctx, slope):
+        """The chain's slope, and the parameter's gradient."""
         return slope, ctx.source[ctx.i].detach(), None, None
 
 
@@ -69,6 +71,7 @@ class Model(torch.nn.Module):
         self.source = [torch.zeros(one) for one in sizes]
 
     def forward(self, link):
+        """The end of the chain."""
         for i, parameter in enumerate(self.weights):
             link = Touch.apply(link, parameter, self.source, i)
         return link
@@ -110,6 +113,7 @@ class Optimizer(Contender):
             self.model.source = [parameter.grad for parameter in self.model.weights]
 
     def wait(self):
+        """By the optimizer, as its step does."""
         self.optimizer.synchronize()
 
 
@@ -133,6 +137,8 @@ class Buckets(Contender):
 
     @staticmethod
     def hook_of(bucket, view):
+        """Copies a gradient into its bucket, and sends the bucket when it is full."""
+
         def hook(parameter):
             view.copy_(parameter.grad)
             bucket[2] += 1
@@ -143,6 +149,7 @@ class Buckets(Contender):
         return hook
 
     def wait(self):
+        """For every bucket, and copies back."""
         for bucket in self.buckets:
             members, flat, bucket[2], work = bucket[0], bucket[1], 0, bucket[3]
             work.wait()
@@ -223,6 +230,7 @@ def report(seconds, args):
 
 
 def main():
+    """Makes the contenders, races them, and reports."""
     parser = argparse.ArgumentParser(description="ResNet-50's gradients, in turns")
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--warmup", type=int, default=3)

@@ -61,6 +61,7 @@ class Net(torch.nn.Module):
         self.fc2 = torch.nn.Linear(50, 10)
 
     def forward(self, x):
+        """Logarithms of the digits' probabilities."""
         x = F.relu(self.conv1(x))
         x = F.relu(F.max_pool2d(self.conv2(x), 2))
         x = F.relu(self.fc1(x.flatten(1)))
