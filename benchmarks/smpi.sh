@@ -3,17 +3,19 @@
 # (benchmarks/smpi/allreduce.c). Prints a row per case, and the largest difference.
 #
 #   smpi.sh [--ranks "64 256 1024"] [--algo "ring doubling"] [--bytes "1024 ..."] [--within PERCENT]
-#           [--alpha US] [--beta NS_PER_BYTE] [--eager BYTES]
+#           [--alpha US] [--beta NS_PER_BYTE] [--eager BYTES] [--early 0|1] [--sharing HOW]
 #
 # The machine: one rank a host, hosts on one switch that is never full, full-duplex cards. Without
 # --algo, all allreduces. Longer messages than --eager (64 KiB) leave when their receive is posted,
-# after an offer and its answer: SMPI knows no offers, so three latencies say that.
+# after an offer and its answer: SMPI knows no offers, so three latencies say that. Shorter ones
+# leave at once, as MPI's do (--early 1); --early 0: in SMPI when their receive is posted.
+# --sharing is ronde-sim's: message, which is what SMPI does.
 #
 # Exit status: 1 where a case differs by more than --within; 77, with a line that says why, where
 # there is no SimGrid (Debian: libsimgrid-dev); 2 for a wrong call. ronde-sim is built: make.
 set -eu
 usage() { echo "smpi.sh: $* (see the top of $0)" >&2; exit 2; }
-ranks="64 256 1024" algos= within=10 alpha=50 beta=8 eager=65536
+ranks="64 256 1024" algos= within=10 alpha=50 beta=8 eager=65536 early=1 sharing=message
 bytes="1024 16384 262144 1048576 4194304 16777216"
 while [ $# -gt 0 ]; do
     [ $# -gt 1 ] || usage "$1 needs a value"
@@ -25,6 +27,8 @@ while [ $# -gt 0 ]; do
     --alpha) alpha=$2 ;;
     --beta) beta=$2 ;;
     --eager) eager=$2 ;;
+    --early) early=$2 ;;
+    --sharing) sharing=$2 ;;
     *) usage "unknown option $1" ;;
     esac
     shift 2
@@ -70,7 +74,7 @@ in_smpi() { # ranks algorithm bytes
         --cfg=smpi/simulate-computation:no --cfg=smpi/host-speed:1Gf --cfg=smpi/test:0 \
         --cfg=network/model:SMPI --cfg=network/weight-S:0 --cfg=network/crosstraffic:0 \
         --cfg=smpi/lat-factor:"0:1;$((eager + 17)):3" --cfg=smpi/bw-factor:"0:1" "${memory[@]}" \
-        --cfg=smpi/async-small-thresh:$((eager + 1)) \
+        --cfg=smpi/async-small-thresh:$((early * (eager + 1))) \
         --cfg=smpi/send-is-detached-thresh:$((eager + 1)) \
         "$scratch/allreduce" "$2" "$3" "${folded[@]}"
 }
@@ -78,7 +82,7 @@ in_smpi() { # ranks algorithm bytes
 # SMPI puts 16 bytes in front of each message.
 in_sim() { # ranks algorithm bytes: JSON rows
     "$sim" allreduce --ranks "$1" --algo "$2" -b "$3" -e "$3" --model events --beta "$beta" \
-        --gap "$(awk "BEGIN { print 16 * $beta / 1000 }")" --eager "$eager" --wire-buffer 1G \
+        --gap "$(awk "BEGIN { print 16 * $beta / 1000 }")" --eager "$eager" --wire-buffer 4G --sharing "$sharing" \
         --alpha "$(awk "BEGIN { print $alpha + 16 * $beta / 1000 }")" --json "$scratch/rows" >/dev/null
 }
 field() { python3 -c 'import json, sys; print(*[r[sys.argv[2]] for r in json.load(open(sys.argv[1]))])' "$scratch/rows" "$1"; }

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "collectives/flow.h"
 #include "ronde.h"
 
 enum option_letter {
@@ -23,9 +22,9 @@ enum option_letter {
     OPTION_OVERHEAD,
     OPTION_GAP,
     OPTION_NODE,
-    OPTION_SEGMENT,
     OPTION_EAGER,
-    OPTION_WINDOW,
+    OPTION_SHARING,
+    OPTION_BETA_IN,
     OPTION_BUFFER,
     OPTION_ELEMENT,
     OPTION_SWITCH,
@@ -52,8 +51,8 @@ static const struct option long_options[] = {{"ranks", required_argument, NULL, 
                                              {"gap", required_argument, NULL, OPTION_GAP},
                                              {"node", required_argument, NULL, OPTION_NODE},
                                              {"eager", required_argument, NULL, OPTION_EAGER},
-                                             {"segment", required_argument, NULL, OPTION_SEGMENT},
-                                             {"window", required_argument, NULL, OPTION_WINDOW},
+                                             {"beta-in", required_argument, NULL, OPTION_BETA_IN},
+                                             {"sharing", required_argument, NULL, OPTION_SHARING},
                                              {"wire-buffer", required_argument, NULL,
                                               OPTION_BUFFER},
                                              {"element", required_argument, NULL, OPTION_ELEMENT},
@@ -131,6 +130,17 @@ static int read_method(const char *text, enum method *method)
     return -1;
 }
 
+static int read_sharing(const char *text, enum sharing *sharing)
+{
+    static const char *const names[] = {"connection", "message", "card"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *sharing = (enum sharing)i;
+            return 0;
+        }
+    return -1;
+}
+
 /* What a size of memory may be: counts of bytes are 63 bits wide, and times of them too. */
 #define MOST_BYTES ((size_t)1 << 40)
 
@@ -146,8 +156,8 @@ static int read_model(struct command *c, int letter, const char *text)
     case OPTION_NODE: return read_number(text, 1e3, &c->model.node_ps);
     case OPTION_UPLINK: return read_number(text, 1e3, &c->model.uplink_ps);
     case OPTION_EAGER: return read_size(text, MOST_BYTES, &c->model.eager_bytes);
-    case OPTION_SEGMENT: return read_size(text, MOST_BYTES, &c->model.segment_bytes);
-    case OPTION_WINDOW: return read_size(text, 1 << 20, &c->model.window);
+    case OPTION_BETA_IN: return read_number(text, 1e3, &c->model.in_ps);
+    case OPTION_SHARING: return read_sharing(text, &c->model.sharing);
     case OPTION_SWITCH:
         if (read_size(text, 1 << 20, &nodes))
             return -1;
@@ -192,12 +202,7 @@ static void set_defaults(struct command *c)
                           .algo = ALGO_AUTO,
                           .within = -1,
                           .alpha_us = 50,
-                          .model = {.byte_ps = 8000,
-                                    .eager_bytes = 64 << 10,
-                                    .segment_bytes = FLOW_SEGMENT_BYTES,
-                                    .segments = FLOW_SEGMENTS,
-                                    .segment_least = FLOW_SEGMENT_LEAST,
-                                    .window = FLOW_WINDOW}};
+                          .model = {.byte_ps = 8000, .in_ps = -1, .eager_bytes = 64 << 10}};
     ronde__select_read(&c->table, NULL);
 }
 
@@ -210,11 +215,18 @@ static int task_of(const char *text)
     return 0;
 }
 
+/* A card takes some time, so that others can be so many times as fast. */
+#define LEAST_BYTE_PS 1e-3
+
 /* What options say together. */
 static int settle(struct command *c, char *error, size_t error_bytes)
 {
     int64_t rest = llround(c->alpha_us * 1e6) - 2 * c->model.overhead - c->model.gap;
     c->model.latency = rest;
+    if (c->model.byte_ps < LEAST_BYTE_PS)
+        c->model.byte_ps = LEAST_BYTE_PS;
+    if (c->model.in_ps < 0)
+        c->model.in_ps = c->model.byte_ps;
     if (c->ranks == 0)
         return snprintf(error, error_bytes, "say how many ranks: --ranks P");
     if (c->ranks % c->ranks_per_node)
@@ -280,7 +292,7 @@ static const char help_text[] =
     "  -b, --minbytes SIZE, -e, --maxbytes SIZE, -f, --stepfactor N  sizes (1K to 256M by 4)\n"
     "  --algo NAME       ring, doubling, circulant, auto (what Ronde chooses), or all (auto)\n"
     "  --rows TEXT       rows that come before the default ones, as RONDE_ALLREDUCE has them\n"
-    "  --model WHICH     events, formula, or auto: events up to 600000 messages (auto)\n"
+    "  --model WHICH     events, formula, or auto: events up to 300000 messages (auto)\n"
     "  --json FILE       write an array with an object a row\n"
     "  --within PERCENT  select: end with 1 where a choice is further from the best\n"
     "  -h, --help        print this\n"
@@ -289,14 +301,17 @@ static const char help_text[] =
     "  --alpha US        an empty message, from start to end (50)\n"
     "  --overhead US     of alpha, what each side's CPU is busy with it (0)\n"
     "  --gap US          of alpha, what a card is busy with it (0)\n"
-    "  --beta NS         of a card, a byte (8: 1 Gbit/s)\n"
+    "  --beta NS         of a card, a byte (8: 1 Gbit/s); --beta-in NS: one that comes in (beta; 0:\n"
+    "                    as fast as you like)\n"
+    "  --sharing WHO     shares links: connections, in which messages go one after the other; all\n"
+    "                    messages; or cards, which send one after the other (connection | message |\n"
+    "                    card)\n"
     "  --gamma NS        of a CPU, a byte that comes in and is reduced (0)\n"
     "  --node NS         a byte of the tensor in the node's stages around the wire (0)\n"
     "  --switch N        N nodes a switch (all), --uplink NS: a byte of its link to the others (0)\n"
     "  --eager SIZE      longer messages go by rendezvous (64K)\n"
     "\n"
     "the library\n"
-    "  --segment SIZE, --window N  messages of at most so many bytes (60K), N in flight (8)\n"
     "  --wire-buffer SIZE          the setting wire_buffer_bytes (4M)\n"
     "  --element BYTES             of the data type (4)\n"
     "  --tensors N, --record BYTES negotiate: N records (1) of so many bytes (64) each way\n";

@@ -1,267 +1,296 @@
-/* Letters: o overhead, L latency, w a message's time on a card (gap included), W that of all of a
- * lane's messages of a step, c the time to take a message in, K lanes, T a round between two peers
- * who begin together, P the time from one round to the next of a lane that has K - 1 beside it, B what
- * the last lane waits for at first, (K - 1) W. */
+/* Four ways to a time; the first that fits is taken.
+ *
+ * rounds       Fewer elements than blocks: a round takes as long as its few messages.
+ * one node     All nodes do the same at the same time, shifted (node n sends to n + d where node 0
+ *              sends to d; or to n xor d). So one node is simulated, which receives what it sends.
+ *              That is exact as far as all blocks are of one length and none go round the end,
+ *              which cuts messages in two, and nodes get out of step (circulant). So with more
+ *              blocks than one it is multiplied by what it is off for 24 to 47 nodes.
+ * more nodes   The same with many rounds (ring): all are alike, so what 256 nodes with blocks of
+ *              the same length take, and that for each further node which they took more than 128.
+ * more levels  Nodes that are not alike (doubling where p = q + pairs is no power of two): what
+ *              fewer members with as large a part of pairs take, all simulated, and for each
+ *              further doubling of q what they took more than a quarter of them, by half. Blocks
+ *              must not depend on their number. */
 #include "formula.h"
 
-#include "collectives/schedule_algorithms.h"
+#include <math.h>
+#include <stdlib.h>
 
-/* A step of one lane: a block's bytes as messages. */
-struct round {
-    int64_t both, one; /* T: both send and receive; only one sends */
-    int64_t send;      /* until a sender who receives nothing has sent */
-    int64_t by_wire;   /* T if CPUs took no time but o for the first message, and c for the last */
-    int64_t first;     /* w of the first message */
-    int64_t wire;      /* W */
-    int64_t answer;    /* H */
-    int64_t period;    /* P */
-    int64_t before;    /* what the last lane waits for at first, while the others go ahead of it */
+#include "collectives/schedule_algorithms.h"
+#include "events.h"
+
+enum {
+    FEW_RUNS = 3,  /* that are simulated: they are alike but for the first and the last, */
+    MANY_RUNS = 8, /* unless nodes get out of step, which takes some runs */
+    ENOUGH_BYTES = 2 << 20,
+    MESSAGES = 12000, /* that are simulated at most, or of FEW_NODES */
+    FEW_NODES = 48,
+    MANY_STEPS = 1024, /* of a node: not all nodes' are simulated, */
+    NODES = 256        /* but those of so many */
 };
+
+static const char *const no_memory = "out of memory for the formula";
 
 static int64_t larger(int64_t a, int64_t b)
 {
     return a > b ? a : b;
 }
 
-/* One message: the sender's o, w on the wire, L, then c; H = 2L before w where it must be offered.
- * Several, V of them in flight: the wire is busy without a pause from the first to the last,
- * o + H + L + W + c(last), if a message is offered and answered while V - 1 others are on the wire,
- * else each costs (o + H + w)/V at least; or where messages cost a CPU more than the wire, the CPU
- * is busy, from the first one's arrival on: it has started V by then, if they do not take longer.
- * The time is the largest of these, or up to what a CPU does for a window of messages more. */
-static struct round round_of(const struct model *model, size_t bytes, int reduces)
-{
-    struct pieces pieces = model_cut(model, bytes);
-    int64_t o = model->overhead, L = model->latency, n = (int64_t)pieces.segments;
-    if (n == 0)
-        return (struct round){0};
-    size_t first = model_segment(&pieces, 0), last = model_segment(&pieces, pieces.segments - 1);
-    int64_t w = model_wire(model, first), w_last = model_wire(model, last);
-    int64_t c = model_take(model, first, reduces), c_last = model_take(model, last, reduces);
-    int64_t V = n < (int64_t)model->window ? n : (int64_t)model->window;
-    int64_t H = pieces.segment_bytes > model->eager_bytes ? 2 * L : 0;
-    struct round round = {.wire = (n - 1) * w + w_last, .first = w, .answer = H};
-    int64_t flight = larger(round.wire, (n - 1) * ((o + H + w) / V) * (n > V) + w_last);
-    int64_t by_wire = o + H + L + flight + c_last, takes = (n - 1) * c + c_last;
-    round.by_wire = by_wire;
-    round.both = larger(by_wire, larger(V * o, o + H + L + w) + (n - V) * o + takes);
-    round.one = larger(by_wire, larger(n * o + H + L + w_last + c_last, o + H + L + w + takes));
-    round.send = larger(o + H + flight, n * o + H + w_last);
-    return round;
-}
+/* ---- messages and bytes ---------------------------------------------------------------------- */
 
-/* Lanes take turns on the card, a message each. Either it is busy all the time, or a lane has its
- * answer before its turn comes again. The last lane's last message leaves when all have left. */
-static struct round lanes_round(const struct model *model, const struct shape *shape, int is_longer,
-                                int reduces)
-{
-    struct round round = round_of(model, shape_bytes(shape, is_longer, 0), reduces);
-    int64_t wires = round.wire, firsts = 0;
-    for (int lane = 1; lane < shape->lanes; lane++) {
-        struct round other = round_of(model, shape_bytes(shape, is_longer, lane), 0);
-        wires += other.wire;
-        firsts += other.first;
-    }
-    round.period = larger(round.both, wires);
-    round.before = larger(wires - round.wire + round.by_wire, round.both + firsts) - round.both;
-    return round;
-}
-
-static int64_t segments(const struct model *model, const struct shape *shape, int is_longer,
-                        int lane)
-{
-    return (int64_t)model_cut(model, shape_bytes(shape, is_longer, lane)).segments;
-}
-
-static int64_t all_segments(const struct model *model, const struct shape *shape, int is_longer)
-{
-    int64_t all = 0;
-    for (int lane = 0; lane < shape->lanes; lane++)
-        all += segments(model, shape, is_longer, lane);
-    return all;
-}
-
-/* ---- rings ----------------------------------------------------------------------------------- */
-
-/* Of `turns` turns each passes on all blocks but one: the last `spared` of these, which are short
- * ones where there are any, are what the peer that sends most does not send. */
-static void count_ring(const struct model *model, const struct shape *shape, int turns,
+/* `times` messages, each of `elements` elements of a node, of the rank and node that send most. */
+static void count_step(const struct shape *shape, size_t elements, int64_t times, int64_t all,
                        struct outcome *outcome)
+{
+    for (int lane = 0; lane < shape->lanes; lane++) {
+        size_t bytes = shape_lane(shape, elements, lane);
+        int64_t messages = (int64_t)model_cut(bytes).segments;
+        outcome->rank_messages += lane ? 0 : times * messages;
+        outcome->rank_bytes += lane ? 0 : times * (int64_t)bytes;
+        outcome->node_bytes += times * (int64_t)bytes;
+        outcome->messages += all * messages;
+    }
+}
+
+/* Of two turns each passes on all blocks but one: the last ones of these, which are short where
+ * there are any such, are what the peer that sends most does not send. */
+static void count_ring(const struct shape *shape, struct outcome *outcome)
 {
     int64_t p = shape->nodes, longer = shape->longer, shorter = p - longer;
-    int64_t short_ones = turns * shorter, long_ones = turns * longer;
-    int64_t spared = larger(0, turns - shorter); /* that are long */
-    int64_t mine_long = long_ones - spared, mine_short = short_ones - (turns - spared);
-    size_t block_short = shape->elements * shape->element_bytes;
-    outcome->rank_messages = mine_long * segments(model, shape, 1, 0) +
-                             mine_short * segments(model, shape, 0, 0);
-    outcome->rank_bytes = mine_long * (int64_t)shape_bytes(shape, 1, 0) +
-                          mine_short * (int64_t)shape_bytes(shape, 0, 0);
-    outcome->node_bytes = mine_long * (int64_t)(block_short + shape->element_bytes) +
-                          mine_short * (int64_t)block_short;
-    outcome->messages = turns * (p - 1) *
-                        (longer * all_segments(model, shape, 1) +
-                         shorter * all_segments(model, shape, 0));
+    int64_t spared = larger(0, 2 - shorter); /* that are long */
+    count_step(shape, shape->elements + 1, 2 * longer - spared, 2 * (p - 1) * longer, outcome);
+    count_step(shape, shape->elements, 2 * shorter - (2 - spared), 2 * (p - 1) * shorter, outcome);
 }
 
-/* Ring (schedule_ring.c), p peers: p - 1 rounds that reduce, and p - 1 that do not. All peers go in
- * step, and the longest block goes through all rounds, so
- *   time = B + (p - 1) P(reduce) + (p - 2) P(copy) + T(copy)
- * with K = 1: 2(p - 1)(2o + L + w) + (p - 1) n/p gamma. That is 2(p - 1) alpha + 2(p - 1)/p n beta
- * + (p - 1)/p n gamma of Patarasuk and Yuan, JPDC 69 (2009). A lane with no bytes in a block sends
- * nothing, and never waits. */
-static void ring(const struct model *model, const struct shape *shape, struct outcome *outcome)
-{
-    int64_t p = shape->nodes;
-    struct round reduce = lanes_round(model, shape, shape->longer > 0, 1);
-    struct round copy = lanes_round(model, shape, shape->longer > 0, 0);
-    outcome->time = copy.before + (p - 1) * reduce.period + (p - 2) * copy.period + copy.both;
-    count_ring(model, shape, 2, outcome);
-}
-
-/* Half of it: B + (p - 2) P + T, hence (p - 1)(2o + L + w) with K = 1. */
-static void ring_gather(const struct model *model, const struct shape *shape,
-                        struct outcome *outcome)
-{
-    struct round copy = lanes_round(model, shape, shape->longer > 0, 0);
-    outcome->time = copy.before + (shape->nodes - 2) * copy.period + copy.both;
-    count_ring(model, shape, 1, outcome);
-}
-
-/* Schedules of one block: the sends of the peer that sends most, and of all. */
-static void count_whole(const struct model *model, const struct shape *shape, int64_t most,
-                        int64_t all, struct outcome *outcome)
-{
-    outcome->rank_messages = most * segments(model, shape, 0, 0);
-    outcome->rank_bytes = most * (int64_t)shape_bytes(shape, 0, 0);
-    outcome->node_bytes = most * (int64_t)(shape->elements * shape->element_bytes);
-    outcome->messages = all * all_segments(model, shape, 0);
-}
-
-/* ---- doubling -------------------------------------------------------------------------------- */
-
-static int bits_of(int value)
-{
-    int bits = 0;
-    while (value >> bits)
-        bits++;
-    return bits;
-}
-
-/* Recursive doubling (schedule_doubling.c), p = q + pairs with q = 2^r members. Where all begin
- * together a round takes P, in all B + (r - 1) P + T: Thakur, Rabenseifner and Gropp,
- * IJHPCA 19 (2005), lg p (alpha + n beta + n gamma).
- *
- * Where p is no power of two the first `pairs` members begin later by the fold, F = T(one way,
- * reduce), and go on to the unfold, U = T(one way, copy). A round with a partner who was ready
- * earlier takes E = P - L only: his data have come, and mine need only leave. So after all rounds
- *   end(m) = r E + max over m' of (begin(m') + L hamming(m, m'))
- * since hamming(m, m') of the rounds pass on what m' had, and the others are m's own. From a folded
- * member to any member that is at most r; to another folded one bits(pairs - 1), as pairs - 1 and
- * its complement show. From one that is not folded: r. Hence
- *   time = B + r E + max(F + r L, U + max(F + bits(pairs - 1) L, r L)). */
-static void doubling(const struct model *model, const struct shape *shape, struct outcome *outcome)
+static void count_doubling(const struct shape *shape, struct outcome *outcome)
 {
     int log, q = ronde__power_below(shape->nodes, &log), pairs = shape->nodes - q;
-    struct round reduce = lanes_round(model, shape, 0, 1), copy = lanes_round(model, shape, 0, 0);
-    int64_t r = log, L = model->latency;
-    if (pairs == 0) {
-        outcome->time = reduce.before + (r - 1) * reduce.period + reduce.both;
+    count_step(shape, shape->elements, log + (pairs > 0), (int64_t)q * log + 2 * pairs, outcome);
+}
+
+static size_t longest(const struct shape *shape, const struct step *step)
+{
+    size_t count = (size_t)step->count, longer = (size_t)shape->longer;
+    return count * shape->elements + (count < longer ? count : longer);
+}
+
+static const char *count_run(const struct shape *shape, struct outcome *outcome)
+{
+    if (shape->algorithm == ALGORITHM_RING) {
+        count_ring(shape, outcome);
+    } else if (shape->algorithm == ALGORITHM_DOUBLING) {
+        count_doubling(shape, outcome);
     } else {
-        int64_t unfold = copy.one;
-        /* Lanes of the fold go ahead of each other, unless a message waits for its receive. */
-        int64_t fold = shape->lanes > 1 && reduce.answer ? reduce.period : reduce.one;
-        int64_t folded = larger(fold + bits_of(pairs - 1) * L, r * L) + unfold;
-        outcome->time = reduce.before + r * (reduce.period - L) + larger(fold + r * L, folded);
+        struct schedule *list = ronde__schedule(shape->algorithm, shape->nodes, 0, 0);
+        for (int32_t i = 0; list && i < list->steps; i++)
+            if (list->step[i].kind == STEP_SEND)
+                count_step(shape, longest(shape, &list->step[i]), 1, shape->nodes, outcome);
+        free(list);
+        return list ? NULL : no_memory;
     }
-    count_whole(model, shape, r + (pairs > 0), (int64_t)q * r + 2 * pairs, outcome);
+    return NULL;
 }
 
-/* ---- circulant ------------------------------------------------------------------------------- */
-
-/* The time of a round that moves `moved` blocks, both ways, and what a lane has in them. */
-static struct round circulant_round(const struct model *model, const struct shape *shape, int moved,
-                                    int reduces, struct outcome *outcome)
+const char *formula_count(const struct shape *shape, struct outcome *outcome)
 {
-    struct shape blocks = *shape;
-    blocks.elements = (size_t)moved * (shape->elements + (shape->longer > 0));
-    blocks.longer = 0;
-    outcome->rank_messages += segments(model, &blocks, 0, 0);
-    outcome->rank_bytes += (int64_t)shape_bytes(&blocks, 0, 0);
-    outcome->node_bytes += (int64_t)(blocks.elements * blocks.element_bytes);
-    outcome->messages += shape->nodes * all_segments(model, &blocks, 0);
-    return lanes_round(model, &blocks, 0, reduces);
-}
-
-/* Circulant allreduce (schedule_circulant.c): rounds with half of what is left, and the same
- * backwards. All peers go in step. An estimate: blocks that go round the end are two steps, with
- * messages of their own, and blocks are taken to be all as long as the longest. */
-static void circulant(const struct model *model, const struct shape *shape, struct outcome *outcome)
-{
-    for (int left = shape->nodes; left > 1; left -= left / 2) {
-        struct round reduce = circulant_round(model, shape, left / 2, 1, outcome);
-        struct round copy = circulant_round(model, shape, left / 2, 0, outcome);
-        outcome->time += reduce.period + copy.period;
-        if (left == shape->nodes) /* the largest round is the last, too */
-            outcome->time += copy.before + copy.both - copy.period;
-    }
-}
-
-/* ---- spread and flood ------------------------------------------------------------------------ */
-
-/* Rounds in which everybody sends a block to everybody (schedule_spread.c). An estimate: blocks are
- * taken to be as long as the longest, and those of a round to be one message. */
-static void everybody(const struct model *model, const struct shape *shape, int rounds,
-                      struct outcome *outcome)
-{
-    int64_t others = shape->nodes - 1;
-    struct shape all = *shape, block = *shape;
-    block.elements = shape->elements + (shape->longer > 0);
-    all.elements = (size_t)others * block.elements;
-    all.longer = block.longer = 0;
-    struct round reduce = lanes_round(model, &all, 0, 1), copy = lanes_round(model, &all, 0, 0);
-    count_whole(model, &block, rounds * others, rounds * others * shape->nodes, outcome);
-    outcome->time = rounds == 1 ? reduce.before + reduce.both
-                                : reduce.period + copy.before + copy.both;
-}
-
-/* ---- binomial -------------------------------------------------------------------------------- */
-
-/* Binomial broadcast (schedule_binomial.c) from peer 0. Peer v has the block after a receive, T, for
- * each 1 in v from the top; each 0 below which its ancestor there sent to somebody else costs that
- * sender's time, S <= T. The last to end is p - 1, whose ancestors send nothing at its zeros
- * (nobody is there), or one that first differs from p - 1 where that has a 1, and has ones below:
- *   time = max(ones(p - 1) T, over the ones j of p - 1: ones above j T + S + j T)
- * p = 2^r: r T. For one lane: with more, the next send of one stands before the first of another,
- * all the way down, and this is too little. Source of the tree: see there. */
-static void binomial(const struct model *model, const struct shape *shape, struct outcome *outcome)
-{
-    struct round round = lanes_round(model, shape, 0, 0);
-    int last = shape->nodes - 1, ones = 0;
-    int64_t most = 0;
-    for (int j = bits_of(last) - 1; j >= 0; j--)
-        if (last >> j & 1) {
-            most = larger(most, ones * round.one + round.send + j * round.one);
-            ones++;
-        }
-    most = larger(most, ones * round.one);
-    outcome->time = round.before + most;
-    count_whole(model, shape, bits_of(last), last, outcome);
-}
-
-void formula_algorithm(const struct model *model, const struct shape *shape,
-                       struct outcome *outcome)
-{
+    struct shape full = *shape;
+    full.elements = shape->full;
+    full.longer = 0;
     *outcome = (struct outcome){0};
-    if (shape->nodes == 1 || shape_bytes(shape, shape->longer > 0, 0) == 0)
-        return;
-    switch (shape->algorithm) {
-    case ALGORITHM_RING: ring(model, shape, outcome); break;
-    case ALGORITHM_DOUBLING: doubling(model, shape, outcome); break;
-    case ALGORITHM_CIRCULANT: circulant(model, shape, outcome); break;
-    case ALGORITHM_SPREAD: everybody(model, shape, 2, outcome); break;
-    case ALGORITHM_FLOOD: everybody(model, shape, 1, outcome); break;
-    case ALGORITHM_BINOMIAL: binomial(model, shape, outcome); break;
-    case ALGORITHM_RING_GATHER: ring_gather(model, shape, outcome); break;
+    const char *wrong = shape->runs > 1 ? count_run(&full, outcome) : NULL;
+    outcome->rank_messages *= shape->runs - 1;
+    outcome->rank_bytes *= shape->runs - 1;
+    outcome->node_bytes *= shape->runs - 1;
+    outcome->messages *= shape->runs - 1;
+    return wrong ? wrong : count_run(shape, outcome);
+}
+
+/* ---- times ----------------------------------------------------------------------------------- */
+
+/* Of a round one latency, and what its messages ask of the CPU and the card. */
+static const char *by_rounds(const struct model *model, const struct shape *shape,
+                             const struct schedule *list, struct outcome *outcome)
+{
+    outcome->time = 0;
+    for (int32_t i = 0; i < list->steps; i++) {
+        const struct step *step = &list->step[i];
+        size_t mine = shape_lane(shape, longest(shape, step), 0);
+        int is_first = i == 0 || list->step[i - 1].round != step->round;
+        outcome->time += is_first ? model->latency : 0;
+        outcome->time += step->kind == STEP_SEND ? model->overhead
+                                                 : model_take(model, mine, step->kind != STEP_RECV);
+        for (int lane = 0; lane < shape->lanes && step->kind == STEP_SEND; lane++) {
+            size_t bytes = shape_lane(shape, longest(shape, step), lane);
+            outcome->time += bytes ? model_wire(model, bytes) : 0;
+        }
     }
+    outcome->answer = ANSWER_FORMULA;
+    return NULL;
+}
+
+/* Does node 0 in each round receive as much as it sends, from those to whom it is what those are to
+ * it whom it sends to? */
+static int is_alike(const struct schedule *list, int nodes, int (*mirror)(int, int))
+{
+    int32_t at = 0;
+    for (int32_t i = 0; i < list->steps; i++) {
+        const struct step *send = &list->step[i], *found = NULL;
+        if (send->kind != STEP_SEND)
+            continue;
+        while (list->step[at].round < send->round)
+            at++;
+        for (int32_t r = at; r < list->steps && list->step[r].round == send->round && !found; r++)
+            if (list->step[r].kind != STEP_SEND &&
+                list->step[r].peer == mirror(nodes, send->peer) &&
+                list->step[r].count == send->count)
+                found = &list->step[r];
+        if (!found)
+            return 0;
+    }
+    return 1;
+}
+
+static int opposite(int nodes, int peer)
+{
+    return (nodes - peer) % nodes;
+}
+
+static int partner(int nodes, int peer)
+{
+    (void)nodes;
+    return peer;
+}
+
+/* With other nodes, and all blocks of one length: `times` as long as they are on average. */
+static struct shape resized(const struct shape *shape, int nodes, double times)
+{
+    struct shape new = *shape;
+    new.nodes = nodes;
+    new.blocks = ronde__algorithms[shape->algorithm].blocks(nodes);
+    if (times == 1 && shape->longer == 0)
+        return new;
+    double of_element = times * (double)shape->element_bytes;
+    double elements = (double)shape->elements + (double)shape->longer / shape->blocks;
+    new.elements = (size_t)llround(elements * of_element);
+    new.full = (size_t)llround((double)shape->full * of_element);
+    new.longer = 0;
+    new.element_bytes = 1;
+    return new;
+}
+
+/* How much of a run's bytes suffices to tell what more take, which is as many times as long. */
+static double enough(const struct shape *shape)
+{
+    size_t block = shape->runs > 1 ? shape->full : shape->elements;
+    double bytes = (double)(block * shape->element_bytes) * shape->blocks;
+    return bytes > ENOUGH_BYTES ? ENOUGH_BYTES / bytes : 1;
+}
+
+/* What `more` steps further take, if each takes what one from `less` to `base` does. */
+static const char *further(const struct model *model, const struct shape *less,
+                           const struct shape *base, double more, int (*mirror)(int, int),
+                           struct outcome *outcome)
+{
+    struct outcome first, second;
+    const char *wrong = events_algorithm(model, less, FEW_RUNS, mirror, &first);
+    if (!wrong)
+        wrong = events_algorithm(model, base, FEW_RUNS, mirror, &second);
+    if (wrong)
+        return wrong;
+    outcome->time = second.time + llround((double)(second.time - first.time) * more);
+    outcome->answer = ANSWER_FORMULA;
+    return NULL;
+}
+
+static struct shape with_members(const struct shape *shape, int level)
+{
+    int log, q = ronde__power_below(shape->nodes, &log), members = 1 << level;
+    int pairs = (int)llround((double)(shape->nodes - q) * members / q);
+    pairs = pairs < 1 ? 1 : pairs < members ? pairs : members - 1;
+    return resized(shape, members + pairs, enough(shape));
+}
+
+static const char *by_levels(const struct model *model, const struct shape *shape,
+                             struct outcome *outcome)
+{
+    int log, base;
+    ronde__power_below(shape->nodes, &log);
+    base = log;
+    int64_t runs = shape->runs < FEW_RUNS ? shape->runs : FEW_RUNS;
+    int64_t messages = outcome->messages / shape->runs * runs;
+    while (1 << base >= FEW_NODES && (messages >> (log - base)) * base / log > MESSAGES)
+        base--;
+    const struct shape less = with_members(shape, base - 2), most = with_members(shape, base);
+    const char *wrong = further(model, &less, &most, (log - base) / 2.0, NULL, outcome);
+    outcome->time = llround((double)outcome->time / enough(shape));
+    return wrong;
+}
+
+static const char *simulate(const struct model *model, const struct shape *shape,
+                            int (*mirror)(int, int), struct outcome *outcome)
+{
+    struct outcome found;
+    const char *wrong = events_algorithm(model, shape, mirror ? FEW_RUNS : MANY_RUNS, mirror,
+                                         &found);
+    outcome->time = found.time;
+    outcome->answer = mirror ? ANSWER_NODE : ANSWER_EVENTS;
+    return wrong;
+}
+
+/* What all nodes take, if one of them takes what the outcome says. */
+static const char *correct(const struct model *model, const struct shape *shape,
+                           int (*mirror)(int, int), struct outcome *outcome)
+{
+    int nodes = shape->nodes;
+    while (nodes >= FEW_NODES)
+        nodes -= nodes / 2; /* as circulant does, so that its rounds are the last ones of these */
+    const struct shape few = resized(shape, nodes, enough(shape) * shape->blocks / nodes);
+    struct outcome one, all;
+    const char *wrong = events_algorithm(model, &few, FEW_RUNS, mirror, &one);
+    if (!wrong)
+        wrong = events_algorithm(model, &few, MANY_RUNS, NULL, &all);
+    if (!wrong)
+        outcome->time = llround((double)outcome->time * (double)all.time / (double)one.time);
+    outcome->answer = ANSWER_FORMULA;
+    return wrong;
+}
+
+static const char *find_time(const struct model *model, const struct shape *shape,
+                             const struct schedule *list, struct outcome *outcome)
+{
+    int is_many = shape->nodes > NODES && list->steps > MANY_STEPS;
+    int is_ring = shape->algorithm == ALGORITHM_RING; /* the longest block passes all nodes */
+    struct shape all = *shape;
+    all.elements += shape->longer > 0;
+    all.longer = 0;
+    if (!is_ring)
+        all = resized(shape, shape->nodes, 1);
+    if (shape->blocks > 1 && shape->runs == 1 && shape->elements == 0)
+        return by_rounds(model, shape, list, outcome);
+    int (*mirror)(int, int) = is_alike(list, shape->nodes, opposite)  ? opposite
+                              : is_alike(list, shape->nodes, partner) ? partner
+                                                                      : NULL;
+    if (mirror && is_many) {
+        const struct shape less = resized(&all, NODES / 2, 1), base = resized(&all, NODES, 1);
+        double more = (shape->nodes - NODES) / (NODES / 2.0);
+        return further(model, &less, &base, more, mirror, outcome);
+    }
+    if (mirror && (is_ring || shape->blocks == 1))
+        return simulate(model, &all, mirror, outcome);
+    if (shape->nodes < FEW_NODES)
+        return simulate(model, shape, NULL, outcome);
+    if (!mirror)
+        return by_levels(model, shape, outcome);
+    const char *wrong = simulate(model, &all, mirror, outcome);
+    return wrong ? wrong : correct(model, &all, mirror, outcome);
+}
+
+const char *formula_time(const struct model *model, const struct shape *shape,
+                         struct outcome *outcome)
+{
+    struct schedule *list = ronde__schedule(shape->algorithm, shape->nodes, 0, 0);
+    const char *wrong = list ? find_time(model, shape, list, outcome) : no_memory;
+    free(list);
+    return wrong;
 }

@@ -1,17 +1,15 @@
-/* The same as events.h without events: for as many ranks as you like. One switch only. */
+/* For as many ranks as you like: what takes too long to simulate whole. One switch only. */
 #ifndef RONDE_SIM_FORMULA_H
 #define RONDE_SIM_FORMULA_H
 
 #include "model.h"
 #include "shape.h"
 
-/* Messages and bytes are those of the schedules. The time, against the events':
- *   exact            where a node has one lane and a lane's block is one message
- *   0 to 1.5 % more  where it is several
- *   within 7 %       where lanes share a card: rings
- *   within 25 %      the same: doubling; of the binomial tree with several lanes nothing is said
- * test/unit_sim.c holds it to that. Broadcast: root 0. */
-void formula_algorithm(const struct model *model, const struct shape *shape,
-                       struct outcome *outcome);
+/* Messages and bytes of all runs. Those of ring and doubling are what the schedules send; of others
+ * they are what rank 0 sends, if of two lengths of blocks it had the longer ones. */
+const char *formula_count(const struct shape *shape, struct outcome *outcome);
+/* The time, and by what it was found. NULL, or what is wrong. */
+const char *formula_time(const struct model *model, const struct shape *shape,
+                         struct outcome *outcome);
 
 #endif

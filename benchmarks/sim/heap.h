@@ -6,22 +6,18 @@
 #include <stdint.h>
 
 enum event_kind {
-    EVENT_CPU,  /* a rank's CPU has done what it was at */
-    EVENT_GO,   /* a message that was offered may leave */
-    EVENT_LEFT, /* a message's last byte has left */
-    EVENT_HEAD, /* its first byte stands before a link */
-    EVENT_HERE  /* its last byte has come */
+    EVENT_START, /* a message's first byte stands before the cards */
+    EVENT_END,   /* its last byte has come */
+    EVENT_WAKE,  /* a rank's CPU has done what it was at */
+    EVENT_ADD    /* a node has the next run's data */
 };
 
 struct event {
     int64_t at; /* ps */
     uint64_t order;
-    int64_t last;   /* HEAD: when the last byte will be here, as far as is known */
-    size_t bytes;   /* HEAD */
+    uint64_t stamp; /* END: void unless the message's is the same */
+    void *what;     /* a message, a rank, a node */
     int32_t kind;   /* enum event_kind */
-    int32_t rank;   /* whose: the receiver's, from HEAD on */
-    int32_t sender; /* HEAD, HERE: a rank */
-    int32_t flow;   /* GO, LEFT: of the round; HEAD: links behind it */
 };
 
 struct heap {

@@ -2,24 +2,20 @@
 
 #include <math.h>
 
-struct pieces model_cut(const struct model *model, size_t bytes)
-{
-    struct pieces pieces = {.bytes = bytes};
-    size_t most = model->segments ? bytes / model->segments : bytes;
-    most = most < model->segment_least ? model->segment_least : most;
-    most = most > model->segment_bytes ? model->segment_bytes : most;
-    size_t least = most ? (bytes + most - 1) / most : 0;
-    if (least == 0)
-        return pieces;
-    pieces.segment_bytes = ((bytes + least - 1) / least + 63) / 64 * 64;
-    pieces.segments = (bytes + pieces.segment_bytes - 1) / pieces.segment_bytes;
-    return pieces;
-}
+#include "collectives/flow.h"
 
-size_t model_segment(const struct pieces *pieces, size_t segment)
+struct pieces model_cut(size_t bytes)
 {
-    size_t left = pieces->bytes - segment * pieces->segment_bytes;
-    return left < pieces->segment_bytes ? left : pieces->segment_bytes;
+    const struct block_range range = {0, bytes};
+    const int32_t first_range[] = {0, 1};
+    size_t block_at[] = {0, bytes};
+    const struct step step = {.kind = STEP_SEND, .count = 1};
+    const struct flow_data data = {.element_bytes = 1,
+                                   .blocks = {first_range, &range},
+                                   .block_at = block_at};
+    struct flow flow = {0};
+    ronde__flow_open(&flow, &step, &data, 0);
+    return (struct pieces){bytes, flow.segment_bytes, flow.segments};
 }
 
 int64_t model_wire(const struct model *model, size_t bytes)

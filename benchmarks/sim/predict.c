@@ -1,5 +1,3 @@
-/* Rounds are cut as fusion/layout.c does: all but the last take the same elements of each block. So
- * two of them are run at most, and the rest is multiplied: rounds meet in a barrier of the node. */
 #include "predict.h"
 
 #include <math.h>
@@ -7,57 +5,43 @@
 #include "events.h"
 #include "formula.h"
 
-/* Where the wire is simulated, all messages of all ranks are. */
-static const char *run_wire(const struct model *model, const struct shape *shape,
-                            enum method method, struct outcome *outcome)
-{
-    formula_algorithm(model, shape, outcome);
-    if (shape->nodes == 1)
-        return NULL;
-    int few = outcome->messages <= PREDICT_MESSAGES;
-    if (method == METHOD_EVENTS || (method == METHOD_AUTO && few))
-        return events_algorithm(model, shape, 0, outcome);
-    return model->switch_nodes ? "there is no formula for several switches: simulate fewer messages"
-                               : NULL;
-}
+/* Runs that are simulated of one that has more: so many must fit, and more tell nothing new. */
+enum { LEAST_RUNS = 8, MOST_RUNS = 32 };
 
-static void add(struct outcome *sum, const struct outcome *round, int64_t times)
+/* As communicator.c cuts the wire buffer: in two, of whole cache lines, one a block at least. */
+static size_t capacity_of(const struct collective *collective)
 {
-    sum->time += times * round->time;
-    sum->rank_messages += times * round->rank_messages;
-    sum->rank_bytes += times * round->rank_bytes;
-    sum->node_bytes += times * round->node_bytes;
-    sum->messages += times * round->messages;
-    sum->by_events |= round->by_events;
+    size_t part = collective->buffer_bytes / 2 / 64 * 64, least = (size_t)collective->nodes * 64;
+    return (part > least ? part : least) / collective->element_bytes;
 }
 
 const char *predict(const struct model *model, const struct collective *collective,
                     enum method method, struct outcome *outcome)
 {
     size_t count = (collective->bytes + collective->element_bytes - 1) / collective->element_bytes;
-    size_t capacity = collective->buffer_bytes / collective->element_bytes;
-    struct shape last = shape_of(collective->algorithm, collective->nodes, collective->lanes, count,
-                                 collective->element_bytes);
-    size_t blocks = (size_t)last.blocks, longest = last.elements + (last.longer > 0);
-    size_t share = capacity / blocks, rounds = 0;
-    *outcome = (struct outcome){0};
-    if (share == 0)
-        return "the wire buffer has less than one element for each node";
-    if (count > capacity)
-        rounds = (longest - 1) / share; /* that are followed by another */
-    struct outcome round;
-    const char *wrong = NULL;
-    if (rounds) {
-        struct shape full = last;
-        full.elements = share;
-        full.longer = 0;
-        wrong = run_wire(model, &full, method, &round);
-        add(outcome, &round, (int64_t)rounds);
-        last.elements -= rounds * share;
+    const struct shape shape = shape_of(collective->algorithm, collective->nodes, collective->lanes,
+                                        count, collective->element_bytes, capacity_of(collective));
+    const char *wrong = formula_count(&shape, outcome);
+    if (wrong)
+        return wrong;
+    if (shape.nodes == 1) {
+        outcome->time = llround((double)collective->bytes * model->node_ps);
+        return NULL;
     }
-    if (!wrong)
-        wrong = run_wire(model, &last, method, &round);
-    add(outcome, &round, 1);
-    outcome->time += llround((double)collective->bytes * model->node_ps);
-    return wrong;
+    int64_t of_run = outcome->messages / shape.runs + 1;
+    if (method == METHOD_EVENTS)
+        return events_algorithm(model, &shape, shape.runs, NULL, outcome);
+    int64_t least = shape.runs < LEAST_RUNS ? shape.runs : LEAST_RUNS;
+    if (method == METHOD_AUTO && least * of_run <= PREDICT_MESSAGES) {
+        int64_t most = PREDICT_MESSAGES / of_run;
+        struct outcome events;
+        wrong = events_algorithm(model, &shape, (int32_t)(most < MOST_RUNS ? most : MOST_RUNS),
+                                 NULL, &events);
+        outcome->time = events.time;
+        outcome->answer = ANSWER_EVENTS;
+        return wrong;
+    }
+    if (model->switch_nodes)
+        return "there is no formula for several switches: simulate fewer messages";
+    return formula_time(model, &shape, outcome);
 }

@@ -13,7 +13,8 @@ static double us(int64_t ps)
 
 static const char *method_of(const struct outcome *outcome)
 {
-    return outcome->by_events ? "events" : "formula";
+    static const char *const names[] = {"formula", "node", "events"};
+    return names[outcome->answer];
 }
 
 static int nodes_of(const struct command *c)

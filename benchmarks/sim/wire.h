@@ -1,71 +1,72 @@
-/* The state of a simulation: what events.c (ranks) and wire.c (messages) share, for these alone. */
+/* The state of a simulation, and its network, which executors use like any other: events.c (ranks)
+ * and wire.c (messages) share it, for these alone. */
 #ifndef RONDE_SIM_WIRE_H
 #define RONDE_SIM_WIRE_H
 
+#include "collectives/executor.h"
 #include "events.h"
 #include "heap.h"
-
-struct run_flow {
-    const struct step *step;
-    struct pieces pieces;
-    size_t posted; /* sends: handed to the network */
-    size_t let_go; /* of them: may leave, or has */
-    size_t gone;   /* of them: given to the card */
-    int64_t posted_at;
-    size_t finished; /* segments that have left, or were taken in */
-    size_t before;   /* messages to, or from, this peer that belong to earlier steps */
-};
-
-/* Messages between a rank and its lane of a node. */
-struct partner {
-    int32_t node;
-    size_t sent, awaited; /* by the steps so far */
-    size_t posted;        /* receives */
-    size_t arrived;
-};
+#include "share.h"
 
 struct rank {
-    const struct schedule *schedule;
+    struct net net;             /* first; peers are nodes */
+    struct reduction reduction; /* by whose address ronde__reduce finds the rank */
+    struct run *run;
+    struct executor *executor;
     int32_t node, lane;
-    int32_t next_step, flows;
-    int32_t busy_with; /* a flow; -1: idle */
-    int done;
-    struct run_flow *flow;
-    struct partner *partner;
-    int32_t partners;
-    int64_t messages, bytes;
+    uint64_t ended;   /* runs */
+    int64_t cpu_free; /* when its CPU has done what it is at */
+    int64_t wake_at;  /* the last event that wakes it */
+    int is_woken;
+};
+
+struct node {
+    int64_t free_at;        /* its stages */
+    int64_t lanes_until;    /* its CPUs, as far as they are through with runs */
+    int32_t given;          /* runs whose data are ready */
+    int32_t lanes_ended[2]; /* of the runs at hand, even and odd */
 };
 
 struct run {
     const struct model *model;
     const struct job *job;
     struct heap heap;
-    int64_t now, end;
-    int32_t ranks, done;
+    struct share share;
+    int64_t now;
     struct rank *rank;
-    struct run_flow *flows; /* of all ranks */
-    int64_t *free_at;       /* links: cards out, cards in, switches up, switches down */
-    int64_t *node_bytes;
+    struct node *node;
+    int32_t nodes, ranks; /* simulated */
+    struct rank **woken;
+    int32_t woken_count;
+    struct channel **channel; /* hashed */
+    size_t channels, channel_room;
+    struct line *line; /* before each node's card */
+    struct message *made, *spare;
+    uint64_t stamp;
+    int64_t *ended_at;     /* of each run, on the last node */
+    struct block_map *map; /* of lane l; of the last run's, lanes + l */
+    struct block_range *ranges;
+    int32_t *first_range;
+    int *peers;
+    void *data;
+    int32_t runs_over; /* on a node, all nodes counted */
+    int is_closing;
     const char *wrong;
 };
 
-static inline int is_send(const struct run_flow *flow)
-{
-    return flow->step->kind == STEP_SEND;
-}
+extern const struct net_operations wire_operations;
+extern const char *const wire_out_of_memory;
 
+/* 0, or -1 with run->wrong. */
+int wire_open(struct run *run);
+void wire_close(struct run *run);
 /* Sets run->wrong where memory is out. */
 void wire_put(struct run *run, const struct event *event);
-/* Made where there is none yet. */
-struct partner *wire_partner(struct run *run, struct rank *me, int32_t node);
-/* The messages of a step that may go by now: at once, or by rendezvous: the receiver answers an
- * offer when it has posted. */
-void wire_let_go(struct run *run, struct rank *me, int32_t flow);
-/* Gives the next message of a step to the card. */
-void wire_send(struct run *run, struct rank *me, int32_t flow);
-/* A message's first byte stands before a link. */
-void wire_take_head(struct run *run, struct event *event);
-
-extern const char *const wire_out_of_memory;
+/* The rank's executor is to be looked at. */
+void wire_wake(struct run *run, struct rank *rank);
+/* START or END. */
+void wire_take_event(struct run *run, const struct event *event);
+/* The cards' shares, once all that happens now has. */
+void wire_settle(struct run *run);
 
 #endif

@@ -102,11 +102,12 @@ void ronde__reduce(const struct reduction *reduction, void *dst, const void *con
                    size_t count)
 {
     (void)reduction;
-    if (is_folded || n != 2)
-        return;
-    const uint32_t *a = sources[0], *b = sources[1];
-    for (size_t i = 0; i < count; i++)
-        ((uint32_t *)dst)[i] = a[i] + b[i];
+    for (size_t i = 0; i < count && !is_folded; i++) {
+        uint32_t sum = 0;
+        for (int source = 0; source < n; source++)
+            sum += ((const uint32_t *)sources[source])[i];
+        ((uint32_t *)dst)[i] = sum;
+    }
 }
 
 static void fill(uint32_t *data, size_t count, int rank)
