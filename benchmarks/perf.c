@@ -54,12 +54,15 @@ static int open_algo(struct session *s, const char *name, size_t length)
     const char *given = s->options.settings ? s->options.settings : "";
     char settings[1024];
     ronde_options options;
+    if (!length)
+        return refuse(&s->work, "--algo has an empty name");
     if (s->algo_number == MOST_ALGOS || length >= sizeof algo->name)
         return refuse(&s->work, "too much in --algo");
     memcpy(algo->name, name, length);
-    int needed = snprintf(settings, sizeof settings, "%s%s%s%s", given, *given ? ";" : "",
-                          strcmp(algo->name, "default") ? "allreduce=" : "",
-                          strcmp(algo->name, "default") ? algo->name : "");
+    int is_default = !strcmp(algo->name, "default");
+    int needed = is_default ? snprintf(settings, sizeof settings, "%s", given)
+                            : snprintf(settings, sizeof settings, "%s%sallreduce=%s,%s/halves",
+                                       given, *given ? ";" : "", algo->name, algo->name);
     if (needed >= (int)sizeof settings)
         return refuse(&s->work, "too much in --settings");
     ronde_options_init(&options, sizeof options);
@@ -79,11 +82,12 @@ static int open_ronde(struct session *s)
         ronde_call_init(&s->calls[wire], sizeof s->calls[wire]);
         s->calls[wire].wire = wire;
     }
-    do {
+    for (int more = 1; more && !status;) {
         size_t length = strcspn(at, ",");
         status = open_algo(s, at, length);
-        at += length + (at[length] == ',');
-    } while (!status && *at);
+        more = at[length] == ',';
+        at += length + 1;
+    }
     return status;
 }
 
@@ -110,6 +114,8 @@ static int open_report(struct session *s)
         fprintf(stderr, "ronde-perf: cannot write '%s' of --json: %s\n", s->options.json,
                 strerror(errno));
     }
+    if (s->options.algos || s->options.wires != WIRE_AS_IS)
+        s->report.path_width = 25; /* direct:circulant:bfloat16 */
     MPI_Bcast(&bad, 1, MPI_INT, 0, MPI_COMM_WORLD);
     return bad;
 }

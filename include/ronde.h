@@ -161,8 +161,8 @@ typedef struct ronde_call {
                               0: stall_abort's */
     uint64_t group;      /* what ronde_group_begin gave; 0: none */
     int32_t wire;        /* enum ronde_wire, of an allreduce, reduce or reducescatter of float32 but
-                              Adasum; the same on all ranks. Each node's sum is rounded to it before it
-                              is sent, and the result once more; inside a node nothing is. */
+                              Adasum; the same on all ranks. Each node's sum is rounded to it to be
+                              sent, and their sum again (docs/operations.md); inside a node nothing is. */
     int32_t reserved;    /* 0 */
 } ronde_call;
 

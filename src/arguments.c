@@ -108,6 +108,9 @@ static int32_t read_call(const ronde_call *call, ronde_call *read)
                            read->divide);
     if (read->wire < RONDE_WIRE_AS_IS || read->wire > RONDE_WIRE_BFLOAT16)
         return ronde__fail(RONDE_ERR_ARGUMENT, "unknown wire %d: use enum ronde_wire", read->wire);
+    if (read->reserved)
+        return ronde__fail(RONDE_ERR_ARGUMENT, "ronde_call has %d in reserved, not 0",
+                           read->reserved);
     if (!(read->deadline >= 0))
         return ronde__fail(RONDE_ERR_ARGUMENT, "a deadline of %g seconds", read->deadline);
     return RONDE_OK;
@@ -341,7 +344,8 @@ static int32_t fill_shape(const ronde_context *context, struct signature *s, con
 
 static const char *wire_name(const struct demand *d)
 {
-    return d->read.wire == RONDE_WIRE_FLOAT16 ? "float16" : "bfloat16";
+    const struct signature wanted = {.wire = (uint8_t)d->read.wire};
+    return ronde_dtype_name(ronde__signature_wire_dtype(&wanted));
 }
 
 static int32_t check_fit(const struct demand *d)
@@ -359,7 +363,7 @@ static int32_t check_fit(const struct demand *d)
     if (d->read.wire && (d->dtype != RONDE_FLOAT32 || d->op == RONDE_ADASUM))
         return ronde__fail(RONDE_ERR_ARGUMENT,
                            "only what is reduced in float32, and not by adasum, can be sent as %s; "
-                           "this is a %s of %s",
+                           "the op is %s, the dtype %s",
                            wire_name(d), ronde_op_name(d->op), ronde_dtype_name(d->dtype));
     return RONDE_OK;
 }

@@ -24,6 +24,14 @@ $CC $flags ${WARNINGS:-} ${ASAN:+$sanitizers} -o "$scratch/replay" test/fuzz/fuz
     fail "the replaying program does not compile"
 "$scratch/replay" $corpus/* >"$scratch/out" || { cat "$scratch/out"; fail "a kept input fails"; }
 cat "$scratch/out"
+for script in $corpus/taken-* $corpus/refused-*; do
+    "$scratch/replay" -c "$script" "$scratch/raw" "$scratch/wire" >/dev/null
+    for kind in raw wire; do
+        kept=$corpus/$kind-${script##*/}
+        [ ! -e "$kept" ] || cmp -s "$kept" "$scratch/$kind" ||
+            fail "$kept is not what $script says today: make it anew (test/fuzz/README.md)"
+    done
+done
 [ -z "${ASAN:-}" ] || exit 0 # the fuzzer brings its own sanitizers, so the plain build runs it
 
 # ---- new ones ------------------------------------------------------------------------------------

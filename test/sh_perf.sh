@@ -137,6 +137,9 @@ refuses "heap" "$perf" allreduce --memory heap
 refuses "floor" "$perf" allgather --impl floor
 refuses "in-place" "$perf" allreduce --in-place --impl floor
 refuses "rung.*ring" "$perf" allreduce --algo ring,rung
+for empty in "" ring, ring,,flood; do
+    refuses "empty name" "$perf" allreduce --algo "$empty"
+done
 refuses "allreduce alone" "$perf" broadcast --algo ring
 refuses "one context's" "$perf" allreduce --algo ring --memory both
 refuses "float64" "$perf" allreduce -d float64 --wire float16

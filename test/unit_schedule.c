@@ -259,7 +259,7 @@ static void a_contribution_left_out_of_the_pass_is_named(void)
             drop(to, i);
             break;
         }
-    CHECK(names(lists_close(&lists), "lacks peer 3's"));
+    CHECK(names(lists_close(&lists), "lacks peers in the pass"));
 }
 
 static void combining_what_is_there_already_is_named(void)

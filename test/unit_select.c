@@ -87,8 +87,13 @@ static void halves_are_added_in_one_pass_on_a_few_nodes(void)
     CHECK(ronde__select_halves(&table, SIZE_MAX, 16) == ALGORITHM_SPREAD);
     CHECK(ronde__select_halves(&table, SIZE_MAX, 17) == ALGORITHM_RING);
     CHECK(ronde__select(&table, SIZE_MAX, 3) == ALGORITHM_RING);
-    CHECK(ronde__select_read(&table, "0-@3-8:ring") == RONDE_OK); /* the user knows better */
-    CHECK(ronde__select_halves(&table, 100, 8) == ALGORITHM_RING);
+    CHECK(ronde__select_read(&table, "0-@3-8:ring/halves,circulant") == RONDE_OK);
+    CHECK(ronde__select_halves(&table, 100, 8) == ALGORITHM_RING); /* the user knows better */
+    CHECK(ronde__select_halves(&table, 100, 9) == ALGORITHM_SPREAD);
+    CHECK(ronde__select_halves(&table, 100, 17) == ALGORITHM_CIRCULANT);
+    CHECK(ronde__select(&table, 100, 8) == ALGORITHM_CIRCULANT);
+    CHECK(ronde__select_read(&table, "ring/thirds") == RONDE_ERR_ARGUMENT);
+    CHECK(ronde__select_read(&table, "/halves") == RONDE_ERR_ARGUMENT);
 }
 
 static void a_name_alone_is_for_everything(void)

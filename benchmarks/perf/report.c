@@ -37,18 +37,19 @@ static double algorithm_speed(const struct work *w, const struct variant *v)
 
 int report_open(struct report *report, const char *json)
 {
-    *report = (struct report){0};
+    *report = (struct report){.path_width = 7};
     return json && !(report->json = fopen(json, "w")) ? -1 : 0;
 }
 
-void report_head(int steps)
+void report_head(const struct report *report, int steps)
 {
-    printf("#\n# %11s %12s %9s %8s %5s %6s %7s %8s %12s %12s %12s %8s %8s %7s %7s %7s\n", "size",
-           steps ? "list" : "count", "type", "redop", "root", "impl", "path", "memory", "time min",
-           "time p50", "time p99", "algbw", "busbw", "#wrong", "vs mpi", "floors");
-    printf("# %11s %12s %9s %8s %5s %6s %7s %8s %12s %12s %12s %8s %8s %7s %7s %7s\n", "(B)",
-           steps ? "" : "(elements)", "", "", "", "", "", "", "(us)", "(us)", "(us)", "(GB/s)",
-           "(GB/s)", "", "(times)", "");
+    int path_width = report->path_width;
+    printf("#\n# %11s %12s %9s %8s %5s %6s %*s %8s %12s %12s %12s %8s %8s %7s %7s %7s\n", "size",
+           steps ? "list" : "count", "type", "redop", "root", "impl", path_width, "path", "memory",
+           "time min", "time p50", "time p99", "algbw", "busbw", "#wrong", "vs mpi", "floors");
+    printf("# %11s %12s %9s %8s %5s %6s %*s %8s %12s %12s %12s %8s %8s %7s %7s %7s\n", "(B)",
+           steps ? "" : "(elements)", "", "", "", "", path_width, "", "", "(us)", "(us)", "(us)",
+           "(GB/s)", "(GB/s)", "", "(times)", "");
     fflush(stdout);
 }
 
@@ -60,7 +61,8 @@ static void print_ratio(double over, double under, const char *end)
         printf("%7s%s", "-", end);
 }
 
-static void print_row(const struct work *w, const struct variant *v, double mpi_us, double floor_us)
+static void print_row(const struct report *report, const struct work *w, const struct variant *v,
+                      double mpi_us, double floor_us)
 {
     double speed = algorithm_speed(w, v);
     char path[64];
@@ -71,10 +73,10 @@ static void print_row(const struct work *w, const struct variant *v, double mpi_
         printf("%12s ", w->list);
     else
         printf("%12zu ", w->count);
-    printf("%9s %8s %5d %6s %7s %8s %12.2f %12.2f %12.2f %8.3f %8.3f %7zu ",
+    printf("%9s %8s %5d %6s %*s %8s %12.2f %12.2f %12.2f %8.3f %8.3f %7zu ",
            ronde_dtype_name(w->dtype), reduces(w) ? ronde_op_name(w->op) : "none",
-           w->collective == BROADCAST ? (int)w->root : -1, v->impl, path, v->memory, v->min_us,
-           v->p50_us, v->p99_us, speed, speed * bus_factor(w), v->wrong);
+           w->collective == BROADCAST ? (int)w->root : -1, v->impl, report->path_width, path,
+           v->memory, v->min_us, v->p50_us, v->p99_us, speed, speed * bus_factor(w), v->wrong);
     print_ratio(mpi_us, v->p50_us, " ");
     print_ratio(v->p50_us, floor_us, "\n");
     fflush(stdout);
@@ -120,7 +122,7 @@ static void write_row(FILE *to, const struct work *w, const struct variant *v)
 void report_row(struct report *report, const struct work *w, const struct variant *v, double mpi_us,
                 double floor_us)
 {
-    print_row(w, v, mpi_us, floor_us);
+    print_row(report, w, v, mpi_us, floor_us);
     if (report->json) {
         fputs(report->rows ? ",\n " : "[\n ", report->json);
         write_row(report->json, w, v);

@@ -9,11 +9,12 @@
 struct report {
     FILE *json; /* NULL: none */
     size_t rows, wrong_rows;
+    int path_width; /* of that column; 7 where a path is one word */
 };
 
 /* 0, or -1 with errno where `json` cannot be written. json NULL: none. */
 int report_open(struct report *report, const char *json);
-void report_head(int steps);
+void report_head(const struct report *report, int steps);
 /* mpi_us, floor_us: their medians of the same work, 0 where they were not asked for. */
 void report_row(struct report *report, const struct work *work, const struct variant *variant,
                 double mpi_us, double floor_us);

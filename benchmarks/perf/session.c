@@ -199,7 +199,7 @@ static int run_sizes(struct session *s)
         return 2;
     make_buffers(s, most * w->element_bytes, most * w->element_bytes * spread(w));
     if (w->rank == 0)
-        report_head(0);
+        report_head(&s->report, 0);
     for (size_t bytes = o->begin_bytes; bytes <= o->end_bytes; bytes = next_size(o, bytes)) {
         size_t count = rank_share(w, bytes);
         if (count != last)
@@ -223,7 +223,7 @@ static int run_steps(struct session *s)
     w->bytes = s->pieces.count * w->element_bytes;
     make_buffers(s, s->pieces.span_bytes, s->pieces.span_bytes);
     if (w->rank == 0)
-        report_head(1);
+        report_head(&s->report, 1);
     make_variants(s);
     measure_and_report(s);
     free_variants(s);

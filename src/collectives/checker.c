@@ -153,7 +153,7 @@ static const char *combine_all(struct check *check, int me, int32_t first, int32
     const struct step *step = peer->list->step;
     int32_t block = step[first].first + k;
     struct symbol own = peer->block[block], all = {0, 0};
-    int has_own = 0;
+    int has_own = 0, others = 0;
     for (int32_t i = first; i <= peer->end; i++) {
         int is_end = i == peer->end;
         if (!is_end && step[i].kind != STEP_RECV_COMBINE)
@@ -164,6 +164,7 @@ static const char *combine_all(struct check *check, int me, int32_t first, int32
         }
         if (is_end)
             break;
+        others++;
         const struct symbol *got = received(check, me, i, k);
         if ((all.from | own.from) & got->from)
             return ronde__wrong("peer %d round %d: block %d gets peer %d's contribution twice", me,
@@ -171,6 +172,9 @@ static const char *combine_all(struct check *check, int me, int32_t first, int32
                                 __builtin_ctzll((all.from | own.from) & got->from));
         all = (struct symbol){all.from | got->from, hash_of(all.hash, got->hash)};
     }
+    if (others != check->p - 1) /* the executor finds its own place by who is missing */
+        return ronde__wrong("peer %d round %d: block %d lacks peers in the pass that combines it",
+                            me, step[first].round, block);
     peer->block[block] = all;
     return NULL;
 }

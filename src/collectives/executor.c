@@ -46,7 +46,7 @@ struct executor {
     int32_t next_step;                    /* ... step */
     size_t *block_at;                     /* memory of all runs' block_at */
     const void **sources;                 /* [longest round + 1] scratch, as is ... */
-    struct flow **group;                  /* [longest round] ... this */
+    struct flow **group;                  /* [longest round + 1] ... this */
     uint64_t first, end;                  /* open are flows [first, end), in order */
     uint64_t places;
     struct flow flow[]; /* flow f is flow[f % places] */

@@ -9,16 +9,17 @@
 #ifndef RONDE_COLLECTIVES_SCHEDULE_H
 #define RONDE_COLLECTIVES_SCHEDULE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum step_kind {
-    STEP_SEND,            /* blocks [first, first + count) to peer */
-    STEP_RECV,            /* the same from peer, over what is there */
-    STEP_RECV_REDUCE,     /* from peer; block = peer's op mine */
+    STEP_SEND,             /* blocks [first, first + count) to peer */
+    STEP_RECV,             /* the same from peer, over what is there */
+    STEP_RECV_REDUCE,      /* from peer; block = peer's op mine */
     STEP_RECV_REDUCE_INTO, /* from peer; block = mine op peer's */
-    STEP_RECV_COMBINE      /* all steps of this kind in a round, listed in the order of their peers, are
-                              of the same blocks; block = all peers' and mine, in the order of peers,
-                              in one pass */
+    STEP_RECV_COMBINE /* all steps of this kind in a round, listed in the order of their peers, are
+                              of the same blocks, one from each peer; block = all of theirs and mine, in
+                              the order of peers, in one pass */
 };
 
 struct step {
@@ -51,7 +52,8 @@ struct algorithm_entry {
     const char *name; /* as in RONDE_ALLREDUCE */
     const char *good_for;
     int is_allreduce;
-    int most_peers; /* with which it may be worth trying; right for any number */
+    int most_peers;    /* with which it may be worth trying ... */
+    size_t most_bytes; /* ... and up to which; right for any number */
     int32_t (*blocks)(int p);
     /* At most this many steps for a peer. */
     int32_t (*most_steps)(int p);

@@ -123,15 +123,18 @@ static int take_ranges(struct reader *reader, struct select_row *row)
     return row->from_bytes < row->below_bytes && take_nodes(reader, row) && take(reader, ':');
 }
 
-static int take_name(struct reader *reader, enum algorithm *algorithm)
+static int take_name(struct reader *reader, struct select_row *row)
 {
-    size_t length = (size_t)(reader->end - reader->at);
+    static const char halves[] = "/halves";
+    size_t length = (size_t)(reader->end - reader->at), suffix = sizeof(halves) - 1;
+    row->halves_only = length > suffix && memcmp(reader->end - suffix, halves, suffix) == 0;
+    length -= row->halves_only ? suffix : 0;
     for (int a = 0; a < RONDE__ALGORITHMS; a++) {
         const struct algorithm_entry *entry = &ronde__algorithms[a];
         if (!entry->is_allreduce || strlen(entry->name) != length ||
             memcmp(entry->name, reader->at, length) != 0)
             continue;
-        *algorithm = (enum algorithm)a;
+        row->algorithm = (enum algorithm)a;
         return 1;
     }
     return 0;
@@ -165,7 +168,7 @@ static int32_t read_row(struct select_table *table, const struct origin *origin,
             "%s is \"%.80s\": \"%.*s\" is not a row; write "
             "FROM-BELOW[@FIRST-LAST]:NAME, such as 0-16k:doubling or 64k-1m@2-4:ring",
             origin->label, origin->text, shown, at);
-    if (!take_name(&reader, &row->algorithm)) {
+    if (!take_name(&reader, row)) {
         char known[128];
         list_names(known, sizeof(known));
         return ronde__fail(
@@ -248,8 +251,9 @@ int ronde__select_print(const struct select_table *table, char *text, size_t byt
         if (row->below_bytes != SIZE_MAX)
             write_number(row->below_bytes, below, sizeof(below));
         write_nodes(row, nodes, sizeof(nodes));
-        used += (size_t)snprintf(text + used, bytes - used, "%s%s-%s%s:%s", i ? "," : "", from,
-                                 below, nodes, ronde__algorithms[row->algorithm].name);
+        used += (size_t)snprintf(text + used, bytes - used, "%s%s-%s%s:%s%s", i ? "," : "", from,
+                                 below, nodes, ronde__algorithms[row->algorithm].name,
+                                 row->halves_only ? "/halves" : "");
         if (used >= bytes)
             return 0;
     }
@@ -258,8 +262,9 @@ int ronde__select_print(const struct select_table *table, char *text, size_t byt
 
 static int covers(const struct select_row *a, const struct select_row *b)
 {
-    return a->from_bytes <= b->from_bytes && a->below_bytes >= b->below_bytes &&
-           a->from_nodes <= b->from_nodes && a->below_nodes >= b->below_nodes;
+    return a->halves_only == b->halves_only && a->from_bytes <= b->from_bytes &&
+           a->below_bytes >= b->below_bytes && a->from_nodes <= b->from_nodes &&
+           a->below_nodes >= b->below_nodes;
 }
 
 int ronde__select_prefer(struct select_table *table, const struct select_row *row)
@@ -277,8 +282,9 @@ int ronde__select_prefer(struct select_table *table, const struct select_row *ro
     return 1;
 }
 
-static enum algorithm find(const struct select_table *table, size_t tensor_bytes, int nodes,
-                           int halves)
+/* The first row that fits; NULL: none does. */
+static const struct select_row *find(const struct select_table *table, size_t tensor_bytes,
+                                     int nodes, int halves)
 {
     for (int i = 0; i < table->rows; i++) {
         const struct select_row *row = &table->row[i];
@@ -286,19 +292,21 @@ static enum algorithm find(const struct select_table *table, size_t tensor_bytes
                         (tensor_bytes < row->below_bytes || row->below_bytes == SIZE_MAX);
         int nodes_fit = nodes >= row->from_nodes &&
                         (nodes < row->below_nodes || row->below_nodes == INT_MAX);
-        if (bytes_fit && nodes_fit && (halves || !row->halves_only))
-            return row->algorithm;
+        if (bytes_fit && nodes_fit && row->halves_only == halves)
+            return row;
     }
-    return ALGORITHM_RING; /* of a table that nobody has read; right for everything */
+    return NULL;
 }
 
 enum algorithm ronde__select(const struct select_table *table, size_t tensor_bytes, int nodes)
 {
-    return find(table, tensor_bytes, nodes, 0);
+    const struct select_row *row = find(table, tensor_bytes, nodes, 0);
+    return row ? row->algorithm : ALGORITHM_RING; /* of a table that nobody has read */
 }
 
 enum algorithm ronde__select_halves(const struct select_table *table, size_t tensor_bytes,
                                     int nodes)
 {
-    return find(table, tensor_bytes, nodes, 1);
+    const struct select_row *row = find(table, tensor_bytes, nodes, 1);
+    return row ? row->algorithm : ronde__select(table, tensor_bytes, nodes);
 }

@@ -21,9 +21,9 @@ struct select_table {
     struct select_row row[RONDE__SELECT_ROWS];
 };
 
-/* Reads "0-16k:doubling,16k-1m@2-4:ring,1m-:ring". A row is bytes FROM-BELOW (no BELOW: no end),
- * where wanted @ and nodes FIRST-LAST, both included (@4: exactly four; @4-: four or more), then
- * :NAME. NAME alone is for all sizes and nodes. Numbers take the units k, m and g (of 1024). "" or
+/* Reads "0-16k:doubling,16k-1m@2-4:ring,1m-:ring/halves". A row is bytes FROM-BELOW (no BELOW: no
+ * end), where wanted @ and nodes FIRST-LAST, both included (@4: exactly four; @4-: four or more),
+ * then :NAME, and /halves where it is for sums of halves only. NAME alone is for all sizes and nodes. Numbers take the units k, m and g (of 1024). "" or
  * NULL gives the defaults. Rows of the user come before the defaults. RONDE_ERR_ARGUMENT names what
  * is wrong in the text. */
 int32_t ronde__select_read(struct select_table *table, const char *text);
@@ -35,7 +35,7 @@ int ronde__select_print(const struct select_table *table, char *text, size_t byt
  * and nothing is changed, where the table is full. */
 int ronde__select_prefer(struct select_table *table, const struct select_row *row);
 enum algorithm ronde__select(const struct select_table *table, size_t tensor_bytes, int nodes);
-/* The same of sums that are float16 or bfloat16 between nodes. */
+/* The same of sums that are float16 or bfloat16 between nodes: rows for them go before all others. */
 enum algorithm ronde__select_halves(const struct select_table *table, size_t tensor_bytes,
                                     int nodes);
 

@@ -326,7 +326,7 @@ static int32_t run_bin(struct leader *leader, struct entry *const *bin, size_t n
             status = sort_words(leader, entry);
         entry->batch = number;
         ronde__tuner_note(leader->at.tuner, leader->at.set, entry->id,
-                          ronde__signature_bytes(&entry->signature));
+                          ronde__signature_wire_bytes(&entry->signature));
         if (!status)
             status = run_tensor(leader, entry, i + 1 == n, number);
     }

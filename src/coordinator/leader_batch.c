@@ -106,7 +106,7 @@ static void note_batch(struct leader *leader, const struct batch *batch)
         const struct entry *entry = ronde__negotiation_by_number(leader->negotiation,
                                                                  batch->ids[i]);
         ronde__tuner_note(leader->at.tuner, leader->at.set, batch->ids[i],
-                          ronde__signature_bytes(&entry->agreed));
+                          ronde__signature_wire_bytes(&entry->agreed));
     }
 }
 

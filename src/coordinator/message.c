@@ -160,7 +160,8 @@ static void get_signature(struct reader *in, struct signature *s)
     get(in, &s->group_size, sizeof(s->group_size));
     if (in->bad || s->dimensions > SHAPE_DIMENSIONS || s->kind >= KINDS ||
         !ronde__dtype_is_valid(s->dtype) || !ronde__op_is_valid(s->op) ||
-        s->wire > RONDE_WIRE_BFLOAT16 || (s->group && !s->group_size)) {
+        s->wire > RONDE_WIRE_BFLOAT16 || (s->wire && s->dtype != RONDE_FLOAT32) ||
+        (s->group && !s->group_size)) {
         in->bad = 1;
         return;
     }

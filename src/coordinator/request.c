@@ -145,11 +145,16 @@ int32_t ronde__signature_wire_dtype(const struct signature *s)
     return s->dtype;
 }
 
+size_t ronde__signature_wire_bytes(const struct signature *s)
+{
+    return ronde__signature_count(s) * ronde_dtype_bytes(ronde__signature_wire_dtype(s));
+}
+
 enum algorithm ronde__signature_algorithm(const struct signature *s,
                                           const struct select_table *table, int nodes)
 {
     int32_t dtype = ronde__signature_wire_dtype(s);
-    size_t bytes = ronde__signature_count(s) * ronde_dtype_bytes(dtype);
+    size_t bytes = ronde__signature_wire_bytes(s);
     if (dtype == RONDE_FLOAT16 || dtype == RONDE_BFLOAT16)
         return ronde__select_halves(table, bytes, nodes);
     return ronde__select(table, bytes, nodes);

@@ -87,8 +87,9 @@ int ronde__signature_equal(const struct signature *a, const struct signature *b)
 size_t ronde__signature_count(const struct signature *signature);
 /* Bytes of all elements of a reduction or broadcast. */
 size_t ronde__signature_bytes(const struct signature *signature);
-/* The dtype in which its sums cross the network, and the algorithm by which they do. */
+/* The dtype in which its sums cross the network, in how many bytes, and by which algorithm. */
 int32_t ronde__signature_wire_dtype(const struct signature *signature);
+size_t ronde__signature_wire_bytes(const struct signature *signature);
 enum algorithm ronde__signature_algorithm(const struct signature *signature,
                                           const struct select_table *table, int nodes);
 /* Elements of one row of a kind that has rows. */

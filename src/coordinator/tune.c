@@ -111,7 +111,8 @@ static void list_algorithms(struct tuner *t, int class)
     add_choice(t, t->threshold_in_use, -1);
     for (int a = 0; a < RONDE__ALGORITHMS; a++)
         if (ronde__algorithms[a].is_allreduce && t->nodes <= ronde__algorithms[a].most_peers &&
-            !is_in_use(t, class, a) && with_row(t, class, a, &table))
+            classes[class].from < ronde__algorithms[a].most_bytes && !is_in_use(t, class, a) &&
+            with_row(t, class, a, &table))
             add_choice(t, t->threshold_in_use, a);
 }
 
