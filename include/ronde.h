@@ -172,7 +172,8 @@ void ronde_call_init(ronde_call *call, size_t size);
 /* Asynchronous operations. Ranks may submit in any order, from any thread; operations match by kind
  * and name (1 to 1000 bytes, not beginning with a kind and #, as in allreduce#1) within the process
  * set, whose members are the ranks meant below; a root is a global rank and a member. name NULL:
- * matched by a counter per kind, which advances also when the call fails. The memory belongs to
+ * matched by a counter per kind, which advances also when the call fails, and begins anew on all ranks
+ * when all have joined. The memory belongs to
  * the library until the handle is done. A submission never completes the operation itself. Two
  * outstanding operations of one kind and name are an error on this rank alone. Disagreement
  * between ranks is RONDE_ERR_MISMATCH from ronde_wait on every rank; the context stays usable.

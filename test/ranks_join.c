@@ -370,6 +370,44 @@ static void joining_again_and_again_works(struct trial *trial)
     }
 }
 
+/* Rank r does r unnamed steps before it joins, so all have drawn different numbers by then. */
+static void unnamed_operations_meet_again_after_a_join(struct trial *trial)
+{
+    int32_t data[2], back = 0;
+    size_t rows[64];
+    int next = (trial->rank + 1) % trial->size,
+        before = (trial->rank + trial->size - 1) % trial->size;
+    for (int step = 0; step < trial->rank; step++) {
+        data[0] = data[1] = 1;
+        EXPECT_STATUS(trial, RONDE_OK,
+                      ronde_allreduce(trial->context, NULL, data, data, 2, RONDE_INT32, RONDE_SUM,
+                                      NULL));
+    }
+    EXPECT_STATUS(trial, RONDE_OK, ronde_join(trial->context, NULL, NULL));
+    for (int32_t round = 0; round < 2; round++) {
+        int32_t mine = trial->rank + round, all[64];
+        uint64_t sent, received;
+        data[0] = data[1] = mine;
+        EXPECT_STATUS(trial, RONDE_OK,
+                      ronde_allreduce(trial->context, NULL, data, data, 2, RONDE_INT32, RONDE_SUM,
+                                      NULL));
+        EXPECT(trial, data[0] == trial->size * (trial->size - 1) / 2 + round * trial->size,
+               "the sum is %d", (int)data[0]);
+        EXPECT_STATUS(trial, RONDE_OK,
+                      ronde_allgather(trial->context, NULL, &mine, 1, 1, RONDE_INT32, all, 64, rows,
+                                      NULL));
+        EXPECT_STATUS(trial, RONDE_OK,
+                      ronde_send_async(trial->context, NULL, &mine, 1, RONDE_INT32, next, NULL,
+                                       &sent));
+        EXPECT_STATUS(trial, RONDE_OK,
+                      ronde_recv_async(trial->context, NULL, &back, 1, RONDE_INT32, before, NULL,
+                                       &received));
+        EXPECT_STATUS(trial, RONDE_OK, ronde_wait(trial->context, sent));
+        EXPECT_STATUS(trial, RONDE_OK, ronde_wait(trial->context, received));
+        EXPECT(trial, back == before + round, "%d came from rank %d", (int)back, before);
+    }
+}
+
 static void a_join_has_no_deadline(struct trial *trial)
 {
     ronde_call call = call_in(0);
@@ -396,6 +434,7 @@ int rank_test(ronde_context *context, int argc, char **argv)
     uneven_numbers_of_steps_end_together(&trial, 1);
     what_was_submitted_before_takes_part(&trial);
     joining_again_and_again_works(&trial);
+    unnamed_operations_meet_again_after_a_join(&trial);
     a_join_has_no_deadline(&trial);
     return trial_end(&trial);
 }

@@ -139,6 +139,8 @@ static int32_t follow_at_once(struct set *set, const struct record *run)
     if (request && request->last_rank && run->kind == KIND_JOIN && run->rank >= 0 &&
         run->rank < set->net->size)
         *request->last_rank = set->global[run->rank];
+    if (run->kind == KIND_JOIN)
+        ronde__queue_renumber(&set->queue);
     if (request) {
         record_negotiation(set, request);
         ronde__set_complete(set, request, RONDE_OK, NULL);

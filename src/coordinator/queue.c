@@ -11,6 +11,7 @@ int32_t ronde__queue_open(struct queue *queue, int ranks)
 {
     *queue = (struct queue){.buckets = FIRST_BUCKETS};
     queue->bucket = calloc(queue->buckets, sizeof(struct tensor *));
+    queue->ranks = ranks;
     queue->unnamed_pairs = calloc(2 * (size_t)ranks, sizeof(*queue->unnamed_pairs));
     if (!queue->bucket || !queue->unnamed_pairs) {
         free(queue->bucket);
@@ -53,6 +54,18 @@ uint64_t ronde__queue_draw(struct queue *queue, enum kind kind, int peer)
     uint64_t number = (*next)++;
     pthread_mutex_unlock(&queue->lock);
     return number;
+}
+
+void ronde__queue_renumber(struct queue *queue)
+{
+    enum { NUMBER_BITS = 40 };
+    pthread_mutex_lock(&queue->lock);
+    uint64_t first = ++queue->joins << NUMBER_BITS;
+    for (int kind = 0; kind < KINDS; kind++)
+        queue->unnamed[kind] = first;
+    for (int i = 0; i < 2 * queue->ranks; i++)
+        queue->unnamed_pairs[i] = first;
+    pthread_mutex_unlock(&queue->lock);
 }
 
 /* ---- the table of names; the lock is held in all of these ------------------------------------ */

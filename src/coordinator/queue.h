@@ -28,16 +28,21 @@ struct queue {
     struct tensor **by_id;
     size_t id_room;
     struct request *first, *last; /* submitted, not taken */
-    uint64_t unnamed[KINDS];
-    uint64_t *unnamed_pairs; /* [2 x ranks]: sends to, receives from each rank */
-    int joining;             /* this rank has joined, and not all have */
-    int32_t closed;          /* the status that submissions get; 0: open */
+    uint64_t
+        unnamed[KINDS]; /* the joins so far in the upper bits, numbers since then in the lower */
+    uint64_t *unnamed_pairs; /* [2 x ranks]: sends to, receives from each rank; as above */
+    uint64_t joins;
+    int ranks;
+    int joining;    /* this rank has joined, and not all have */
+    int32_t closed; /* the status that submissions get; 0: open */
     char *closed_text;
 };
 
 int32_t ronde__queue_open(struct queue *queue, int ranks);
 void ronde__queue_close(struct queue *queue);
 
+/* All have joined, having drawn differently many: numbers begin anew, and are none that were drawn. */
+void ronde__queue_renumber(struct queue *queue);
 /* The next number for an unnamed operation of this kind; with that rank, of sends and receives. */
 uint64_t ronde__queue_draw(struct queue *queue, enum kind kind, int peer);
 

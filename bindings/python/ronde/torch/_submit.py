@@ -16,21 +16,15 @@ from typing import Any, Optional
 
 import torch
 
-from .._types import Op
 from . import _core
 from ._core import library, pointer
 from ._dtypes import dtype_code
 from ._errors import fail
 
-KINDS = (
-    "allreduce", "broadcast", "allgather", "alltoall", "reducescatter", "sparse_allreduce",
-    "barrier",
-)  # fmt: skip
 _NO_DTYPE = -1  # refused by the library, after it has drawn a number
 
 # How many numbers this layer has had the library draw, by kind and process set: ranks that leave a
-# loop at different steps, and join, have drawn differently many, which `agree_on_numbers` evens
-# out.
+# loop at different steps, and join, have drawn differently many, and begin anew.
 drawn: Counter[tuple[str, int]] = Counter()
 
 
@@ -87,15 +81,12 @@ def _name(kind: str, name: Optional[str], process_set: int) -> Optional[bytes]:
     return text
 
 
-def agree_on_numbers() -> None:
-    """After a join: unnamed operations of all ranks match again. Collective."""
-    mine = torch.tensor([drawn[kind, 0] for kind in KINDS])
-    most = torch.empty_like(mine)
-    native = allreduce(mine, most, "numbers after a join", Op.MAX, 1.0, 1.0, 0)
-    _core.check(_core.wait(native))
-    for kind, missing in zip(KINDS, (most - mine).tolist()):
-        for _ in range(missing):
-            draw(kind, 0)
+def forget_numbers() -> None:
+    """After a join of all ranks: the library's numbers begin anew."""
+    for kind, process_set in list(drawn):
+        if process_set == 0:
+            del drawn[kind, process_set]
+
 
 
 def rows_of(tensor: torch.Tensor) -> tuple[int, int, int]:

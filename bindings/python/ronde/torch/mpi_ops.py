@@ -236,7 +236,7 @@ def join(device: int = -1) -> int:
     call = _core.call_of((), 1.0, 1.0, 0, 0)
     _core.check(_core.library().ronde_join_async(_core.pointer(), last, call, handle))
     result: int = synchronize(register(Pending([handle.value], last, lambda: last.value)))
-    _submit.agree_on_numbers()
+    _submit.forget_numbers()
     return result
 
 
