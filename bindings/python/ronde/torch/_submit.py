@@ -88,7 +88,6 @@ def forget_numbers() -> None:
             del drawn[kind, process_set]
 
 
-
 def rows_of(tensor: torch.Tensor) -> tuple[int, int, int]:
     """Type, rows, and elements of a row; ``ValueError`` for a scalar, which has no rows."""
     code = dtype_code(tensor)
