@@ -159,7 +159,7 @@ BAD_CALLS = {
     "deadline": (lambda: ronde.barrier(deadline=-1.0), "deadline"),
     "divide": (lambda: ronde.allreduce(X, divide=5), "division"),
     "wire": (lambda: ronde.allreduce(X, wire=9), "wire"),
-    "wire of that type": (lambda: ronde.allreduce(np.ones(3), wire=1), "float16; this is"),
+    "wire of that type": (lambda: ronde.allreduce(np.ones(3), wire=1), "float16; the op is"),
     "sparse indices": (lambda: ronde.sparse_allreduce(np.zeros(2, "int32"), np.ones(2)), "int64"),
     "sparse rows": (lambda: ronde.sparse_allreduce(np.zeros(3, "int64"), np.ones(2)), "indices"),
     "direct rows": (lambda: ronde.direct_allgather(X, [1] * 9), "rows_by_rank"),
@@ -258,6 +258,36 @@ def test_memory_of_a_gpu_is_refused_with_words():
         with pytest.raises(A, match="no plug-in yet"):
             ronde.allreduce(tensor)
     everything_matches()
+
+
+@pytest.mark.parametrize("name", [None, "g"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_group_refused_on_one_rank_leaves_unnamed_operations_matched(place, name, together):
+    arrays = [np.ones(3, "float32") for _ in range(3)]
+    if ronde.rank() == 0:
+        arrays[place] = "no tensor"
+        with pytest.raises(A):
+            ronde.grouped_allreduce(arrays, ronde.Sum, name=name)
+    elif name is None:
+        for array in arrays:  # their unnamed partners were refused: these take their numbers
+            with pytest.raises(A):
+                ronde.allreduce("no tensor")
+    assert ronde.allreduce(X, ronde.Sum)[0] == ronde.size()
+
+
+class Unpicklable:
+    def __reduce__(self):
+        raise RuntimeError("not me")
+
+
+def test_an_object_that_cannot_be_pickled_is_the_same_error_everywhere(together):
+    last = ronde.size() - 1
+    mine = Unpicklable() if ronde.rank() == last else {"fine": 1}
+    with pytest.raises(A, match=f"rank {last} cannot be pickled.*not me"):
+        ronde.broadcast_object(mine, last)
+    with pytest.raises(A, match=f"rank {last} cannot be pickled.*not me"):
+        ronde.allgather_object(mine)
+    assert ronde.broadcast_object([1], 0) == [1] and ronde.allgather_object(2) == [2] * (last + 1)
 
 
 def test_a_ctypes_array_that_is_freed_while_lent_stays():

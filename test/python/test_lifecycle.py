@@ -209,6 +209,13 @@ def test_an_uncaught_exception_ends_the_job_instead_of_hanging():
     assert done.returncode != 0 and "ValueError: the matter" in done.stderr
 
 
+def test_an_exit_with_an_error_ends_the_job_instead_of_hanging():
+    only_once()
+    done = job(PRELUDE + "if rank == 1: sys.exit('enough')\nronde.allreduce(np.ones(3), name='x')")
+    assert done.returncode != 0 and "enough" in done.stderr
+    assert job(PRELUDE + "sys.exit(0)").returncode == 0
+
+
 def test_operations_that_are_left_at_an_exception_do_no_harm():
     only_once()
     done = job(

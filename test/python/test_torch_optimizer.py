@@ -582,3 +582,18 @@ def test_gradients_are_under_way_during_the_backward_pass():
     loss_of(model, hvd.rank(), 0).backward()
     assert started[0] >= 4  # the later layers' are, when the first one's is computed
     optimizer.step()
+
+
+def test_an_optimizer_that_is_dropped_leaves_the_library_its_memory():
+    several()
+    for step in range(40):
+        parameter = torch.nn.Parameter(torch.full((3 + step,), 2.0))
+        optimizer = hvd.DistributedOptimizer(
+            torch.optim.SGD([parameter], lr=0.1), named_parameters=[("dropped", parameter)]
+        )
+        parameter.sum().backward()
+        del optimizer, parameter
+        gc.collect()
+        [torch.full((3 + step,), 7.0) for _ in range(50)]  # takes such memory if it is free
+        hvd.barrier()  # so the gradients of all are combined before they have the name again
+    assert hvd.allreduce(torch.ones(2), op=hvd.Sum)[0] == hvd.size()

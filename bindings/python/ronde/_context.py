@@ -11,7 +11,7 @@ import threading
 import weakref
 from contextlib import contextmanager
 from ctypes import byref, c_size_t, c_void_p
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NoReturn, Optional, Union
 
 from . import _abi
 from ._arena import Arena
@@ -242,6 +242,18 @@ def _watch(context: Context) -> None:
     if not _watching:
         _watching = True
         atexit.register(_close_all)
+        sys.exit = _noted_exit
+
+
+_exit = sys.exit
+_exit_failed = False
+
+
+def _noted_exit(status: Any = None) -> NoReturn:
+    """``sys.exit``, which no hook tells of: whether this rank ends as one that failed."""
+    global _exit_failed
+    _exit_failed = not (status is None or (isinstance(status, int) and status == 0))
+    _exit(status)
 
 
 def _close_all() -> None:
@@ -249,7 +261,9 @@ def _close_all() -> None:
     do. After an exception they are not: the others may be waiting for what this rank will never
     submit, and learn of its end by MPI's launcher, or as a rank that was lost."""
     failed = (
-        getattr(sys, "last_type", None) is not None or getattr(sys, "last_exc", None) is not None
+        _exit_failed
+        or getattr(sys, "last_type", None) is not None
+        or getattr(sys, "last_exc", None) is not None
     )
     for context in list(_open):
         if not context.is_open():

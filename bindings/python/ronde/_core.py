@@ -222,18 +222,19 @@ class Core:
         refused."""
         what = f"{kind} {name!r}: {error}" if isinstance(name, str) else f"{kind}: {error}"
         if name is None or group:
-            self._draw(kind, process_set, group, peer)
+            self._draw(kind, name, process_set, group, peer)
         if group and hasattr(group, "refusals"):
             group.refusals.append(what)
         return ArgumentError(what)
 
-    def _draw(self, kind: str, process_set: Any, group: Any, peer: int) -> None:
+    def _draw(self, kind: str, name: Any, process_set: Any, group: Any, peer: int) -> None:
         before, after = _REFUSED[kind]
+        called = None if name is None else b"refused"  # a named one draws no number
         try:
             call = Call(CALL_BYTES, process_set, 1, 1, None, 0, 0, 1, 0, group)
             rest = (peer,) if kind in ("send", "recv") else after
             function = getattr(self.library, f"ronde_{kind}_async")
-            function(self.pointer, None, *before, -1, *rest, byref(call), byref(c_uint64()))
+            function(self.pointer, called, *before, -1, *rest, byref(call), byref(c_uint64()))
         except (TypeError, ctypes.ArgumentError):  # no process set or group that there could be
             pass
 

@@ -12,7 +12,7 @@ from ._core import Name, int32, name_bytes
 from ._handles import Handle, SparseHandle
 from ._sets import ProcessSets
 from ._types import DType, Op, op_of
-from .errors import ArgumentError, fail
+from .errors import ArgumentError, RondeError, fail
 
 _indices_type = ctypes.POINTER(c_int64)
 
@@ -165,13 +165,22 @@ class Reductions(ProcessSets):
         places = [None] * len(tensors) if outs is None else list(outs)
         if len(places) != len(tensors):
             raise ArgumentError(f"{len(tensors)} tensors, but {len(places)} outputs")
+        handles: List[Handle] = []
+        refused: Optional[RondeError] = None
         with self.group() as group:
-            return [
-                self.allreduce_async(
-                    tensor, op, name=name and f"{name}.{i}", out=place, group=group, **options
-                )
-                for i, (tensor, place) in enumerate(zip(tensors, places))
-            ]
+            for i, (tensor, place) in enumerate(zip(tensors, places)):
+                called = name and f"{name}.{i}"
+                try:  # those behind one that is refused draw their numbers, too
+                    handles.append(
+                        self.allreduce_async(
+                            tensor, op, name=called, out=place, group=group, **options
+                        )
+                    )
+                except RondeError as error:
+                    refused = refused or error
+            if refused is not None:
+                raise refused
+        return handles
 
     def grouped_allreduce(
         self, tensors: Sequence[Any], op: int = Op.AVERAGE, **options: Any

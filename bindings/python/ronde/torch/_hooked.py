@@ -11,6 +11,7 @@ import torch
 
 from . import _core
 from ._gradients import Slot
+from ._handles import Pending, register
 from ._process_sets import ProcessSet
 from .compression import Compressor
 
@@ -24,10 +25,17 @@ RACE = (
 )
 
 
-def remove_hooks(hooks: list[Any]) -> None:
-    """When the optimizer is gone, its hooks are."""
+def let_go(hooks: list[Any], slots: list[Slot]) -> None:
+    """When the optimizer is gone, its hooks are; and what the library still works on stays."""
     for hook in hooks:
         hook.remove()
+    for slot in slots:
+        if slot.native:
+            register(Pending([slot.native], (slot.sent, slot.parameter, slot.parameter.grad), _none))
+
+
+def _none() -> None:
+    pass
 
 
 class HookedOptimizer(torch.optim.Optimizer):
@@ -49,7 +57,7 @@ class HookedOptimizer(torch.optim.Optimizer):
         self._hooks: list[Any] = []
         elastic = os.environ.get("HOROVOD_ELASTIC") == "1"
         self._distributed = bool(process_set.included()) and (_core.size() > 1 or elastic)
-        weakref.finalize(self, remove_hooks, self._hooks).atexit = False
+        weakref.finalize(self, let_go, self._hooks, self._slots).atexit = False
         for i, group in enumerate(self.param_groups):
             self._attach(i, group["params"])
 
