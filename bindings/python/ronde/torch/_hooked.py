@@ -31,7 +31,9 @@ def let_go(hooks: list[Any], slots: list[Slot]) -> None:
         hook.remove()
     for slot in slots:
         if slot.native:
-            register(Pending([slot.native], (slot.sent, slot.parameter, slot.parameter.grad), _none))
+            register(
+                Pending([slot.native], (slot.sent, slot.parameter, slot.parameter.grad), _none)
+            )
 
 
 def _none() -> None:
