@@ -62,7 +62,8 @@ class Objects(Moves):
         data.append(failed)
         handle = self.allgather_async(data, name=_named(name, "bytes"), process_set=process_set)
         whole = view(handle.wait(), dtype=DType.UINT8)
-        objects, start = [], 0
+        objects: List[Any] = []
+        start = 0
         memory = memoryview(whole.owner) if _arrays.numpy is not None else whole.owner[0]
         for rows in handle.rows or []:
             piece = memory[start : start + rows]
