@@ -1,8 +1,7 @@
 #!/bin/sh
 # ronde-test: timeout=60
 # ronde-sim agrees with SimGrid SMPI, in which the executor itself runs: within 1 % at 47 and 64 ranks
-# for ring, doubling
-# and circulant, at 12 for spread and flood. docs/simulation.md says where the two differ.
+# for ring, doubling and circulant, at 12 for spread and flood. docs/simulation.md says where they differ.
 set -eu
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)

@@ -85,8 +85,8 @@ void ronde__node_close(struct node *node);
 /* Every rank's pieces combined, to every rank's pieces. */
 void ronde__node_start_allreduce(struct node *node, const struct node_work *work);
 /* Every rank's pieces combined, to the node's wire buffer; DONE when all of it is there. Where
- * nobody of the node contributes, what changes nothing is there. count x wire_element_bytes is at most
- * wire_bytes. The buffer is free again when the next operation starts. */
+ * nobody of the node contributes, what changes nothing is there. count x wire_element_bytes is at
+ * most wire_bytes. The buffer is free again when the next operation starts. */
 void ronde__node_start_reduce_to_wire(struct node *node, const struct node_work *work);
 /* The root's `in`, to every rank's `out`. */
 void ronde__node_start_broadcast(struct node *node, const struct node_work *work);

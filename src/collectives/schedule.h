@@ -17,9 +17,8 @@ enum step_kind {
     STEP_RECV,             /* the same from peer, over what is there */
     STEP_RECV_REDUCE,      /* from peer; block = peer's op mine */
     STEP_RECV_REDUCE_INTO, /* from peer; block = mine op peer's */
-    STEP_RECV_COMBINE /* all steps of this kind in a round, listed in the order of their peers, are
-                              of the same blocks, one from each peer; block = all of theirs and mine, in
-                              the order of peers, in one pass */
+    STEP_RECV_COMBINE      /* from each peer one, listed in their order, of the same blocks;
+                         block = all of theirs and mine, in the order of peers, in one pass */
 };
 
 struct step {

@@ -23,8 +23,8 @@ struct select_table {
 
 /* Reads "0-16k:doubling,16k-1m@2-4:ring,1m-:ring/halves". A row is bytes FROM-BELOW (no BELOW: no
  * end), where wanted @ and nodes FIRST-LAST, both included (@4: exactly four; @4-: four or more),
- * then :NAME, and /halves where it is for sums of halves only. NAME alone is for all sizes and nodes. Numbers take the units k, m and g (of 1024). "" or
- * NULL gives the defaults. Rows of the user come before the defaults. RONDE_ERR_ARGUMENT names what
+ * then :NAME, and /halves where it is for sums of halves only. NAME alone is for all sizes and
+ * nodes. Numbers take the units k, m and g (of 1024). "" or NULL gives the defaults. Rows of the user come before the defaults. RONDE_ERR_ARGUMENT names what
  * is wrong in the text. */
 int32_t ronde__select_read(struct select_table *table, const char *text);
 /* The same; label is how messages call the setting ("RONDE_ALLREDUCE"). */

@@ -40,7 +40,8 @@ struct reduction ronde__reduction_middle(const struct reduction *whole, int32_t 
 int ronde__reduction_is_copy(const struct reduction *reduction);
 
 /* Runs it over `count` elements of sources[0..n), n >= 1. dst may be equal to any one source (not
- * where it is of another dtype); it may not overlap otherwise. Any alignment that the dtype allows, and any at all for a copy. */
+ * where it is of another dtype); it may not overlap otherwise. Any alignment that the dtype allows,
+ * and any at all for a copy. */
 void ronde__reduce(const struct reduction *reduction, void *dst, const void *const *sources, int n,
                    size_t count);
 
@@ -65,8 +66,8 @@ struct destination {
 void ronde__reduce_to(const struct reduction *reduction, const struct destination *to,
                       const void *const *sources, const double *weights, int n, size_t count);
 
-/* Fills dst, elements of the result's dtype, with what changes no value that it is combined with, whichever side it is on: what a
- * rank without data contributes. It counts as scaled already, so among sources it needs a prescale
+/* Fills dst, elements of the result's dtype, with what changes no value that it is combined with,
+ * whichever side it is on: what a rank without data contributes. It counts as scaled already, so among sources it needs a prescale
  * (times weight) of 1; a sum's is -0.0, which leaves even a zero's sign alone. */
 void ronde__reduce_identity(const struct reduction *reduction, void *dst, size_t count);
 
