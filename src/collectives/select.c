@@ -18,14 +18,14 @@
  * but ring reduces half as much, which counts once a tensor fills the caches. One node sends nothing
  * at all. On a faster network alpha / beta, and with it every bound of doubling, is larger by a
  * small factor. Bounds are rounded down, since tensors of a bin share alpha but not beta.
- * Spread is as good as the better of circulant and ring, or better, from 48 KiB to 1 MiB: on three
- * and four nodes of 1 and 10 Gbit/s, whose ranks share two CPUs, 0.79 to 1.04 of its time (medians
- * of 21, ronde-perf --algo). On more nodes it was not measured.
+ * Spread takes 0.87 to 1.09 of the time of the better of circulant and ring from 64 KiB to 1 MiB, on
+ * three and four nodes of 1 and 10 Gbit/s whose ranks share two CPUs (medians of 21, ronde-perf
+ * --algo): never far behind either, each of which is so somewhere. On more nodes it was not measured.
  *
  * Halves are rounded at every hop of the others, so on 3 to 16 nodes they are sent straight to where
- * they are added in one pass. That costs nothing (spread against ring and circulant on 4 nodes, 1 to
- * 32 MiB: 0.99 to 1.07 at 1 Gbit/s, the fastest at 10); flood, up to 4 KiB, takes 1.0 to 1.2 of
- * doubling's time there. On more nodes it would be many messages. Between two nodes every algorithm
+ * they are added in one pass. That costs little (bfloat16 by spread against the better of ring and
+ * circulant on 4 nodes: 0.98, 1.19 and 0.99 at 64 KiB, 1 and 16 MiB of 1 Gbit/s, 0.81 to 0.96 at 10);
+ * flood, up to 4 KiB, takes 1.0 to 1.4 of doubling's time there. On more nodes it would be many messages. Between two nodes every algorithm
  * adds once.
  *
  * The last row takes everything, so every size and number of nodes has its row. */

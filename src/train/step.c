@@ -171,8 +171,7 @@ static void submit_rest(ronde_train *train, double weight)
     }
 }
 
-/* ---- the end
- * ---------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* The end of a step of the optimiser. What is wrong with it ends with it. */
 static int32_t finish(ronde_train *train, double weight, int32_t *outcome)
