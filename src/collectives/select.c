@@ -25,8 +25,8 @@
  * Halves are rounded at every hop of the others, so on 3 to 16 nodes they are sent straight to where
  * they are added in one pass. That costs little (bfloat16 by spread against the better of ring and
  * circulant on 4 nodes: 0.98, 1.19 and 0.99 at 64 KiB, 1 and 16 MiB of 1 Gbit/s, 0.81 to 0.96 at 10);
- * flood, up to 4 KiB, takes 1.0 to 1.4 of doubling's time there. On more nodes it would be many messages. Between two nodes every algorithm
- * adds once.
+ * flood, up to 4 KiB, takes 1.0 to 1.3 of doubling's time there. On more nodes it would be many
+ * messages. Between two nodes every algorithm adds once.
  *
  * The last row takes everything, so every size and number of nodes has its row. */
 static const struct select_row defaults[] = {
